@@ -1,0 +1,137 @@
+//! Checksums, and files out of source archives.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
+
+use crate::ModelsError;
+use crate::manifest::Member;
+use crate::progress::{Progress, Report};
+
+/// The SHA-256 of the bytes, in lower-case hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SHA-256 of a file of any size, in lower-case hex.
+pub(crate) fn sha256_of(path: &Path, report: &mut Report<'_>) -> Result<String, ModelsError> {
+    let step = format!("checking {}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+    let mut file = File::open(path).map_err(ModelsError::read(path))?;
+    let total = file.metadata().map_err(ModelsError::read(path))?.len();
+    let (mut hasher, mut done, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
+    loop {
+        report(Progress { step: &step, done, total: Some(total) });
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hex(&hasher.finalize())),
+            Ok(read) => {
+                hasher.update(&buffer[..read]);
+                done += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(ModelsError::read(path)(error)),
+        }
+    }
+}
+
+/// The members' bytes, in their order, each with the checksum that the manifest names. Never holds more of a member
+/// than the manifest says it has.
+pub(crate) fn members(
+    archive: &Path,
+    wanted: &[&Member],
+    report: &mut Report<'_>,
+) -> Result<Vec<Vec<u8>>, ModelsError> {
+    let step = format!("unpacking {}", archive.file_name().unwrap_or(archive.as_os_str()).to_string_lossy());
+    let total = Some(wanted.iter().map(|member| member.bytes).sum());
+    let mut done = 0;
+    let file = File::open(archive).map_err(ModelsError::read(archive))?;
+    let mut found: Vec<Option<Vec<u8>>> = vec![None; wanted.len()];
+    let mut tar = tar::Archive::new(GzDecoder::new(file));
+    for entry in tar.entries().map_err(ModelsError::read(archive))? {
+        report(Progress { step: &step, done, total });
+        // The largest file of the models' archive comes last and is of no use: it is never decompressed.
+        if found.iter().all(Option::is_some) {
+            break;
+        }
+        let entry = entry.map_err(ModelsError::read(archive))?;
+        let path = entry.path().map_err(ModelsError::read(archive))?;
+        let mut parts = path.components();
+        parts.next();
+        let Some(index) = wanted.iter().position(|member| parts.as_path() == Path::new(&member.path)) else { continue };
+        let member = wanted[index];
+        let mut bytes = Vec::with_capacity(usize::try_from(member.bytes).unwrap_or(0));
+        entry.take(member.bytes + 1).read_to_end(&mut bytes).map_err(ModelsError::read(archive))?;
+        if sha256(&bytes) != member.sha256 {
+            return Err(ModelsError::WrongChecksum { file: member.path.clone() });
+        }
+        done += bytes.len() as u64;
+        found[index] = Some(bytes);
+    }
+    let missing = |member: &Member| ModelsError::NoMember { archive: archive.to_owned(), member: member.path.clone() };
+    found.into_iter().zip(wanted).map(|(bytes, member)| bytes.ok_or_else(|| missing(member))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn archive(files: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for (path, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, path, *bytes).unwrap();
+        }
+        file.write_all(&tar.into_inner().unwrap().finish().unwrap()).unwrap();
+        file
+    }
+
+    fn member(path: &str, bytes: &[u8]) -> Member {
+        Member { path: path.to_owned(), bytes: bytes.len() as u64, sha256: sha256(bytes) }
+    }
+
+    #[test]
+    fn members_come_in_the_order_asked_for() {
+        let file = archive(&[("p-1/a/x", b"first"), ("p-1/b", b"other"), ("p-1/y", b"second")]);
+        let (x, y) = (member("a/x", b"first"), member("y", b"second"));
+        let mut steps = Vec::new();
+        let found = members(file.path(), &[&y, &x], &mut |progress| steps.push(progress.done)).unwrap();
+        assert_eq!(found, [b"second".to_vec(), b"first".to_vec()]);
+        assert_eq!(steps, [0, 5, 5], "an entry each, with the bytes before it");
+    }
+
+    #[test]
+    fn a_changed_member_a_longer_one_and_an_absent_one_are_refused() {
+        let file = archive(&[("p-1/x", b"changed"), ("p-1/long", b"abcdef")]);
+        let quiet: &mut Report<'_> = &mut |_| {};
+        let error = members(file.path(), &[&member("x", b"genuine")], quiet).unwrap_err();
+        assert!(matches!(error, ModelsError::WrongChecksum { .. }), "{error}");
+        let error = members(file.path(), &[&member("long", b"abc")], quiet).unwrap_err();
+        assert!(matches!(error, ModelsError::WrongChecksum { .. }), "{error}");
+        let error = members(file.path(), &[&member("none", b"")], quiet).unwrap_err();
+        assert!(error.to_string().ends_with("holds no none"), "{error}");
+    }
+
+    #[test]
+    fn a_file_has_the_checksum_of_its_bytes() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let bytes = vec![7; 3 << 20];
+        file.write_all(&bytes).unwrap();
+        let mut last = 0;
+        let sum = sha256_of(file.path(), &mut |progress| last = progress.done).unwrap();
+        assert_eq!((sum, last), (sha256(&bytes), 3 << 20));
+        assert_eq!(sha256(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+}
