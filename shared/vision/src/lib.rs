@@ -1,0 +1,28 @@
+//! Picture bytes to faces: decode, detect, five landmarks, aligned chip, 128-number embedding, on tract.
+//!
+//! [`VisionEngine`] implements [`attendance::ports::FaceEngine`]. The stages are public one by one, in [`stages`], so that
+//! the parity tests and the benchmark can name the one at fault.
+//!
+//! Detector, landmark model and embedder are dlib's, so embeddings made by the replaced service stay valid. Pixels are
+//! RGB, 8 bits a channel, of the upright picture, origin at the top left.
+
+mod chip;
+mod cnn;
+mod decode;
+mod detect;
+mod embed;
+mod engine;
+mod error;
+mod geometry;
+pub mod hog;
+mod landmarks;
+mod network;
+mod normalize;
+pub mod stages;
+mod yunet;
+
+pub use cnn::DetectorMode;
+pub use decode::{MAX_BYTES, MAX_MEGAPIXELS};
+pub use detect::Detector;
+pub use engine::{VisionEngine, VisionSettings};
+pub use error::VisionError;
