@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::ports::{
+    Enrolled, Enrollment, EnrollmentId, FaceEngine, GalleryStore, Purpose, Push, ScanError, StoreError,
+};
+use crate::{Clock, Face, Message, PhotoDigest, StudentId};
+
+/// What happens to an enrolment photograph that shows several people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MultiFace {
+    /// It is refused: nobody can tell who the student is.
+    #[default]
+    Reject,
+    /// The largest face is the student.
+    Largest,
+    /// Every face is stored under the student, as the replaced service did.
+    All,
+}
+
+/// Why a photograph was not enrolled. The messages are for the person who sent it.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    /// Nobody in it.
+    #[error(
+        "no face was found in the image; send a photograph that shows one face clearly, at least {min_size} pixels wide"
+    )]
+    NoFace {
+        /// The smallest face that is looked for, in pixels.
+        min_size: u32,
+    },
+    /// Several people in it.
+    #[error("the image shows {count} faces; send a photograph of the student alone")]
+    MultipleFaces {
+        /// How many.
+        count: usize,
+    },
+    /// The picture could not be scanned.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The store did not do its work; nothing was stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What an enrolment came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The student.
+    pub student: StudentId,
+    /// Embeddings stored for this picture, now or when it was first sent.
+    pub saved: usize,
+    /// Whether the picture was new.
+    pub new: bool,
+}
+
+/// Turns photographs into stored embeddings.
+pub struct Enroller {
+    engine: Arc<dyn FaceEngine>,
+    store: Arc<dyn GalleryStore>,
+    push: Arc<dyn Push>,
+    clock: Arc<dyn Clock>,
+    multi_face: MultiFace,
+    min_size: u32,
+}
+
+impl Enroller {
+    /// An enroller over these ports. `min_size` is the smallest face that the engine looks for, in pixels.
+    #[must_use]
+    pub fn new(
+        engine: Arc<dyn FaceEngine>,
+        store: Arc<dyn GalleryStore>,
+        push: Arc<dyn Push>,
+        clock: Arc<dyn Clock>,
+        multi_face: MultiFace,
+        min_size: u32,
+    ) -> Self {
+        Self { engine, store, push, clock, multi_face, min_size }
+    }
+
+    /// Enrols one photograph, and returns what was stored. The same bytes for the same student are stored once: a repeat
+    /// returns what the first returned.
+    ///
+    /// # Errors
+    /// [`EnrollError`]; nothing was stored.
+    pub async fn enroll(&self, student: &StudentId, photo: Bytes) -> Result<Receipt, EnrollError> {
+        let digest = PhotoDigest::of(&photo);
+        if let Some(Enrolled { saved, .. }) = self.store.find(student, &digest).await? {
+            return Ok(Receipt { student: student.clone(), saved, new: false });
+        }
+        let scan = self.engine.scan(photo.clone(), Purpose::Enroll).await?;
+        let faces = self.choose(scan.faces)?;
+        let at = self.clock.now();
+        let enrollment = Enrollment {
+            id: EnrollmentId::generate(),
+            student: student.clone(),
+            digest,
+            photo: Some((scan.format, photo)),
+            model: self.engine.model().clone(),
+            faces: faces.into_iter().map(|face| (face.embedding, face.crop)).collect(),
+            at,
+        };
+        let Enrolled { saved, new } = self.store.enroll(enrollment).await?;
+        if new {
+            let message = Message::Enrolled { student_id: student.clone(), saved, ts: at.seconds() };
+            if let Err(error) = self.push.publish(&message).await {
+                tracing::warn!(%student, ?error, "watchers were not told of an enrolment");
+            }
+        }
+        Ok(Receipt { student: student.clone(), saved, new })
+    }
+
+    fn choose(&self, mut faces: Vec<Face>) -> Result<Vec<Face>, EnrollError> {
+        match (faces.len(), self.multi_face) {
+            (0, _) => Err(EnrollError::NoFace { min_size: self.min_size }),
+            (1, _) | (_, MultiFace::All) => Ok(faces),
+            (_, MultiFace::Largest) => {
+                faces.sort_by_key(|face| std::cmp::Reverse(face.face_box.area()));
+                faces.truncate(1);
+                Ok(faces)
+            }
+            (count, MultiFace::Reject) => Err(EnrollError::MultipleFaces { count }),
+        }
+    }
+}

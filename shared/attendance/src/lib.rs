@@ -1,0 +1,44 @@
+//! Face attendance: the domain and its use cases.
+//!
+//! Nothing here knows of HTTP, AWS, SQLite or neural networks. The outside is reached through the traits of
+//! [`ports`]; `shared/vision`, `shared/embedded` and `shared/webhook` implement them, `shared/http` calls the use cases.
+//!
+//! One picture's way: [`Enroller`] turns a photograph into stored embeddings; [`Recognizer`] names the faces of a
+//! picture against the [`Gallery`]; [`Realtime`] does the same and tells the Attendance API and the watchers;
+//! [`Deliverer`] carries accepted events to their end.
+
+#![forbid(unsafe_code)]
+
+mod bulk;
+mod clock;
+mod deliver;
+mod enroll;
+mod event;
+mod face;
+mod gallery;
+mod gallery_cache;
+mod message;
+pub mod ports;
+mod realtime;
+mod recognize;
+mod retry;
+mod student;
+
+pub use bulk::{BulkEntry, BulkRefusal};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use deliver::Deliverer;
+pub use enroll::{EnrollError, Enroller, MultiFace, Receipt};
+pub use event::{
+    Attempt, AttemptOutcome, Context, Event, EventId, EventPage, EventRecord, EventStatus, InvalidContext, NextStep,
+    Report, ReportStatus,
+};
+pub use face::{
+    DIMENSIONS, Embedding, Face, FaceBox, FrameSize, InvalidEmbedding, ModelId, PhotoDigest, PhotoFormat, Scan,
+};
+pub use gallery::{Gallery, Identity, Label, Match, Tolerance, rounded};
+pub use gallery_cache::GalleryCache;
+pub use message::Message;
+pub use realtime::{Dispatch, Realtime, RealtimeError, RealtimeOptions, RealtimeOutcome};
+pub use recognize::{Recognition, RecognizeError, Recognizer, Sighting};
+pub use retry::{InvalidSchedule, RetryPolicy};
+pub use student::{InvalidStudentId, StudentId};

@@ -1,0 +1,9 @@
+//! The use cases, over fakes that hold state.
+
+mod deliver;
+mod enroll;
+mod gallery;
+mod realtime;
+mod recognize;
+mod retry;
+mod school;
