@@ -1,0 +1,269 @@
+use std::collections::BTreeMap;
+
+use attendance::ports::{ScanError, StoreError};
+use attendance::{EnrollError, InvalidContext, InvalidStudentId, RealtimeError, RecognizeError};
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::openapi::response::Response as Described;
+use utoipa::openapi::{Content, Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The stable word that names an error, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Code {
+    NoFace,
+    InvalidImage,
+    InvalidForm,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    ImageTooLarge,
+    BodyTooLarge,
+    UnsupportedImage,
+    UnsupportedMediaType,
+    MissingField,
+    DuplicateField,
+    InvalidStudentId,
+    InvalidParameter,
+    MultipleFaces,
+    UpgradeRequired,
+    Internal,
+    Unavailable,
+    Overloaded,
+}
+
+impl Code {
+    /// The status that goes with the code.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NoFace => StatusCode::OK,
+            Self::InvalidImage | Self::InvalidForm => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::ImageTooLarge | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedImage | Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::MissingField
+            | Self::DuplicateField
+            | Self::InvalidStudentId
+            | Self::InvalidParameter
+            | Self::MultipleFaces => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The code as it stands in the JSON.
+    #[must_use]
+    pub fn word(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(word)) => word,
+            _ => unreachable!("a unit variant serialises as a string"),
+        }
+    }
+}
+
+/// What every error answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// Always false.
+    ok: bool,
+    /// Always 0; only where no face was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    saved: Option<usize>,
+    /// One sentence for a person.
+    msg: String,
+    code: Code,
+}
+
+/// An error as the client sees it, with the cause for the log.
+///
+/// Becoming a response is the one place where a 5xx is logged; its body says nothing of the inside.
+#[derive(Debug, thiserror::Error)]
+#[error("{msg}")]
+pub struct ApiError {
+    code: Code,
+    msg: String,
+    #[source]
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ApiError {
+    /// The error of this code. `msg` is one sentence for a person that says what is allowed.
+    pub fn new(code: Code, msg: impl Into<String>) -> Self {
+        Self { code, msg: msg.into(), cause: None }
+    }
+
+    /// The error for a fault of ours, whose cause goes to the log alone.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let msg = "something went wrong in the service; try again, and tell its operator if this goes on";
+        Self { code: Code::Internal, msg: msg.into(), cause: Some(cause.into()) }
+    }
+
+    /// The stable word.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    pub(crate) fn invalid(parameter: &str, allowed: impl std::fmt::Display) -> Self {
+        Self::new(Code::InvalidParameter, format!("{parameter} must be {allowed}"))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self { code, msg, cause } = self;
+        let status = code.status();
+        if code == Code::Overloaded {
+            tracing::warn!("a request was turned away: overloaded");
+        } else if status.is_server_error() {
+            tracing::error!(code = code.word(), ?cause, "a request failed");
+        }
+        let saved = (code == Code::NoFace).then_some(0);
+        let mut response = (status, Json(ErrorBody { ok: false, saved, msg, code })).into_response();
+        let advice = match code {
+            Code::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Code::UpgradeRequired => Some((header::UPGRADE, "websocket")),
+            Code::Overloaded => Some((header::RETRY_AFTER, "1")),
+            Code::Unavailable => Some((header::RETRY_AFTER, "5")),
+            _ => None,
+        };
+        if let Some((name, value)) = advice {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl From<ScanError> for ApiError {
+    fn from(error: ScanError) -> Self {
+        let code = match error {
+            ScanError::Invalid { .. } => Code::InvalidImage,
+            ScanError::Unsupported { .. } => Code::UnsupportedImage,
+            ScanError::TooManyPixels { .. } | ScanError::TooManyBytes { .. } => Code::ImageTooLarge,
+            ScanError::Overloaded => Code::Overloaded,
+            ScanError::Internal(_) => return Self::internal(error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self {
+                code: Code::Unavailable,
+                msg: "the service's storage does not answer; nothing was half-written, try again in a moment".into(),
+                cause: Some(error.into()),
+            },
+            StoreError::Damaged(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<EnrollError> for ApiError {
+    fn from(error: EnrollError) -> Self {
+        match error {
+            EnrollError::NoFace { .. } => Self::new(Code::NoFace, error.to_string()),
+            EnrollError::MultipleFaces { .. } => Self::new(Code::MultipleFaces, error.to_string()),
+            EnrollError::Scan(error) => error.into(),
+            EnrollError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RecognizeError> for ApiError {
+    fn from(error: RecognizeError) -> Self {
+        match error {
+            RecognizeError::Scan(error) => error.into(),
+            RecognizeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RealtimeError> for ApiError {
+    fn from(error: RealtimeError) -> Self {
+        match error {
+            RealtimeError::Recognize(error) => error.into(),
+            RealtimeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvalidStudentId> for ApiError {
+    fn from(error: InvalidStudentId) -> Self {
+        Self::new(Code::InvalidStudentId, error.to_string())
+    }
+}
+
+impl From<InvalidContext> for ApiError {
+    fn from(error: InvalidContext) -> Self {
+        Self::new(Code::InvalidParameter, error.to_string())
+    }
+}
+
+/// The responses with these codes for the OpenAPI document, by status.
+pub(crate) fn described(codes: &[Code]) -> BTreeMap<String, RefOr<Described>> {
+    let mut words: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for code in codes {
+        words.entry(code.status().as_str().to_owned()).or_default().push(format!("`{}`", code.word()));
+    }
+    let schema = Ref::from_schema_name(ErrorBody::name());
+    let describe = |words: Vec<String>| {
+        let content = Content::new(Some(schema.clone()));
+        utoipa::openapi::ResponseBuilder::new()
+            .description(words.join(", "))
+            .content("application/json", content)
+            .build()
+            .into()
+    };
+    words.into_iter().map(|(status, words)| (status, describe(words))).collect()
+}
+
+/// The codes of every route that wants a key and a picture.
+pub(crate) const PICTURE_CODES: [Code; 12] = [
+    Code::InvalidImage,
+    Code::InvalidForm,
+    Code::Unauthorized,
+    Code::RequestTimeout,
+    Code::ImageTooLarge,
+    Code::UnsupportedImage,
+    Code::UnsupportedMediaType,
+    Code::MissingField,
+    Code::DuplicateField,
+    Code::Internal,
+    Code::Unavailable,
+    Code::Overloaded,
+];
+
+/// Names the set of errors a route answers in the OpenAPI document.
+macro_rules! errors {
+    ($(#[$doc:meta])* $name:ident, $($codes:expr),+) => {
+        $(#[$doc])*
+        struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses()
+            -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::response::Response>> {
+                let codes: Vec<crate::Code> = [$($codes.as_slice()),+].concat();
+                crate::error::described(&codes)
+            }
+        }
+    };
+}
+pub(crate) use errors;
+
+/// The schemas that [`described`] refers to.
+pub(crate) fn schemas() -> Vec<(String, RefOr<utoipa::openapi::Schema>)> {
+    vec![(ErrorBody::name().into_owned(), ErrorBody::schema()), (Code::name().into_owned(), Code::schema())]
+}

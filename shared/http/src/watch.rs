@@ -1,0 +1,200 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use attendance::ports::{Subscription, Watch};
+use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::Deserialize;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::error::errors;
+use crate::parameters::Parameters;
+use crate::{ApiError, Code, Work};
+
+/// Where watchers connect.
+pub(crate) const WATCH_PATH: &str = "/ws/recognitions";
+/// The longest a watcher may take to accept one message.
+const WRITE_TIME: Duration = Duration::from_secs(10);
+/// How often a watcher is asked for a sign of life, and after how much silence it is gone.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(90);
+/// The largest message of a watcher: an action is far smaller.
+const INBOUND_LIMIT: usize = 4 << 10;
+
+/// What the watchers' route calls.
+#[derive(Clone)]
+#[allow(missing_docs)]
+pub struct Watching {
+    pub watch: Arc<dyn Watch>,
+    pub work: Work,
+}
+
+/// `GET /ws/recognitions`.
+pub fn watch_routes(watching: Watching) -> Router {
+    documented().with_state(watching).into()
+}
+
+pub(crate) fn documented() -> OpenApiRouter<Watching> {
+    OpenApiRouter::new().routes(routes!(recognitions))
+}
+
+/// The `since` of a query.
+struct Since(Option<u64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Since {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = Parameters::of(&parts.uri)?;
+        let since = query.one("since")?.map(str::parse).transpose();
+        since.map(Self).map_err(|_| ApiError::invalid("since", "the `seq` of the last message that was seen"))
+    }
+}
+
+errors!(
+    WatchErrors,
+    [
+        Code::Unauthorized,
+        Code::DuplicateField,
+        Code::InvalidParameter,
+        Code::UpgradeRequired,
+        Code::Internal,
+        Code::Unavailable
+    ]
+);
+
+/// Watch recognitions over a WebSocket.
+///
+/// The server sends JSON texts with an increasing `seq`: `{"type": "recognized", ...}` for every face worth telling,
+/// `{"type": "student.enrolled", ...}`, and `{"type": "delivery", ...}` when a queued event has ended. A client may send
+/// `{"action": "ping"}`, answered by `{"type": "pong"}`, and `{"action": "resume", "since": <seq>}`, which goes on after that message
+/// as far as messages are kept; other texts are ignored. A client that reads too slowly is closed with 1013, and with 1001 when
+/// the server stops.
+#[utoipa::path(
+    get,
+    path = WATCH_PATH,
+    tag = "watch",
+    params(
+        ("since" = Option<u64>, Query, description = "begin after the message with this `seq`; with the next message where absent"),
+        ("key" = Option<String>, Query, description = "an access key, for clients that cannot send headers"),
+    ),
+    responses(WatchErrors, (status = 101, description = "the WebSocket is open")),
+)]
+async fn recognitions(
+    State(Watching { watch, work }): State<Watching>,
+    Since(since): Since,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|_| {
+        ApiError::new(Code::UpgradeRequired, "this path is a WebSocket; connect with a WebSocket client")
+    })?;
+    // Before the upgrade, so that a store which does not answer can still be told as a 503, and so that a client which
+    // is connected misses nothing.
+    let messages = watch.subscribe(since).await?;
+    let upgrade = upgrade.max_message_size(INBOUND_LIMIT).max_frame_size(INBOUND_LIMIT);
+    Ok(upgrade.on_upgrade(move |socket| {
+        let counted = work.clone();
+        counted.counted(async move {
+            let end = Watcher { socket, watch, messages, heard: Instant::now() }.serve(&work).await;
+            tracing::debug!(?end, "a watcher is gone");
+        })
+    }))
+}
+
+/// What a watcher may ask.
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+enum Action {
+    Ping,
+    Resume { since: u64 },
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum End {
+    /// The client closed it, broke it or fell silent.
+    Client,
+    /// One message was not accepted in time.
+    Stalled,
+    /// We closed it, with this code.
+    Closed(#[expect(dead_code, reason = "for the log")] u16),
+}
+
+struct Watcher {
+    socket: WebSocket,
+    watch: Arc<dyn Watch>,
+    messages: Subscription,
+    heard: Instant,
+}
+
+impl Watcher {
+    /// Serves until the connection ends, and returns why it did.
+    async fn serve(mut self, work: &Work) -> End {
+        let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let step = tokio::select! {
+                () = work.stopping() => Err(self.close(close_code::AWAY, "the server stops").await),
+                text = self.messages.recv() => match text {
+                    Some(text) => self.send(Message::Text((*text).into())).await,
+                    None => Err(self.close(close_code::AGAIN, "too slow; connect again with ?since=<last seq>").await),
+                },
+                message = self.socket.recv() => match message {
+                    Some(Ok(message)) => self.hear(message).await,
+                    Some(Err(_)) => Err(self.close(close_code::SIZE, "no message may be larger than 4 KB").await),
+                    None => Err(End::Client),
+                },
+                _ = pings.tick() => {
+                    if self.heard.elapsed() > SILENCE { Err(End::Client) } else { self.send(Message::Ping(Default::default())).await }
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), End> {
+        self.heard = Instant::now();
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Close(_) => return Err(End::Client),
+            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => return Ok(()),
+        };
+        match serde_json::from_str(&text) {
+            Ok(Action::Ping) => self.send(Message::Text(r#"{"type":"pong"}"#.into())).await,
+            Ok(Action::Resume { since }) => match self.watch.subscribe(Some(since)).await {
+                Ok(messages) => {
+                    self.messages = messages;
+                    Ok(())
+                }
+                Err(error) => {
+                    tracing::error!(?error, "a watcher could not resume");
+                    Err(self.close(close_code::AGAIN, "the messages cannot be read now; connect again").await)
+                }
+            },
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        match timeout(WRITE_TIME, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Client),
+            Err(_) => Err(End::Stalled),
+        }
+    }
+
+    async fn close(&mut self, code: u16, reason: &'static str) -> End {
+        match self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await {
+            Ok(()) => End::Closed(code),
+            Err(end) => end,
+        }
+    }
+}
