@@ -1,0 +1,108 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+use crate::objects::Bucket;
+use crate::table::Table;
+use crate::{ApiGatewayPush, AwsError, AwsSettings, DynamoEvents, DynamoGallery, Environment, Inbox};
+
+/// Every client, made once per container. Cheap to clone.
+#[derive(Clone)]
+pub struct Aws {
+    table: Table,
+    bucket: Bucket,
+    gateway: aws_sdk_apigatewaymanagement::Client,
+}
+
+impl Aws {
+    /// The clients for these settings; nothing is called yet.
+    pub async fn new(settings: &AwsSettings) -> Self {
+        let config = sdk_config(settings).await;
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            // A local stack has no host name a bucket.
+            .force_path_style(settings.endpoint.is_some())
+            .build();
+        let mut gateway = aws_sdk_apigatewaymanagement::config::Builder::from(&config);
+        gateway.set_endpoint_url(settings.push_endpoint.clone());
+        let gateway = gateway
+            // A watcher that cannot be reached now is passed over: its client resumes.
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(3)).build())
+            .build();
+        Self {
+            table: Table::new(aws_sdk_dynamodb::Client::new(&config), settings.table.clone()),
+            bucket: Bucket::new(aws_sdk_s3::Client::from_conf(s3), settings.bucket.clone()),
+            gateway: aws_sdk_apigatewaymanagement::Client::from_conf(gateway),
+        }
+    }
+
+    /// Who is enrolled.
+    #[must_use]
+    pub fn gallery(&self) -> Arc<DynamoGallery> {
+        Arc::new(DynamoGallery::new(self.table.clone(), self.bucket.clone(), true))
+    }
+
+    /// Who is enrolled, for pictures that are only enrolled for as long as their object lies in the bucket.
+    #[must_use]
+    pub fn bulk_gallery(&self) -> Arc<DynamoGallery> {
+        Arc::new(DynamoGallery::new(self.table.clone(), self.bucket.clone(), false))
+    }
+
+    /// The outbox and the cooldowns.
+    #[must_use]
+    pub fn events(&self) -> Arc<DynamoEvents> {
+        Arc::new(DynamoEvents::new(self.table.clone()))
+    }
+
+    /// The watchers.
+    #[must_use]
+    pub fn push(&self) -> Arc<ApiGatewayPush> {
+        Arc::new(ApiGatewayPush::new(self.table.clone(), self.gateway.clone()))
+    }
+
+    /// The pictures that were dropped into the bucket.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox {
+        Inbox::new(self.bucket.clone(), self.bulk_gallery())
+    }
+}
+
+impl Environment {
+    /// The process's variables, and those of the secret `ATTENDANCE_SECRET_ARN` (a JSON object of texts by variable
+    /// name) where the process has none.
+    ///
+    /// # Errors
+    /// [`AwsError::Secret`].
+    pub async fn load() -> Result<Self, AwsError> {
+        let environment = Self::of_process();
+        let Some(arn) = environment.text("ATTENDANCE_SECRET_ARN").map(str::to_owned) else { return Ok(environment) };
+        let failed = |cause| AwsError::Secret { arn: arn.clone(), cause };
+        let config = sdk_config_for(environment.text("AWS_ENDPOINT_URL")).await;
+        let client = aws_sdk_secretsmanager::Client::new(&config);
+        let answer = client.get_secret_value().secret_id(&arn).send().await.map_err(|e| failed(e.into()))?;
+        let text = answer.secret_string().ok_or_else(|| failed("it holds no text".into()))?;
+        environment.with_secret(text).map_err(|e| failed(e.into()))
+    }
+}
+
+async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
+    sdk_config_for(settings.endpoint.as_deref()).await
+}
+
+async fn sdk_config_for(endpoint: Option<&str>) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(10))
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        // Somebody waits for the answer: the usual first wait of up to a second is too long.
+        .retry_config(RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(60)))
+        .timeout_config(timeouts);
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader.load().await
+}

@@ -1,0 +1,53 @@
+//! The stores and pushes of the serverless service: DynamoDB, S3 and API Gateway's management API.
+//!
+//! Everything but pictures lies in one table. `shard` is a number below [`SHARDS`] chosen by the student (for an event,
+//! by its id), so that writers spread and every question is a query of known partitions: nothing scans.
+//!
+//! ```text
+//! partition (pk)     row (sk)                     what
+//! gallery#<shard>    version                      number of the shard's last change, and what it counts
+//!                    student#<id>                 a student and the embeddings stored for him
+//!                    face#<id>#<digest>           one picture's embeddings; `version` is the change that added them
+//!                    gone#<id>#<enrolment>        an erased picture; `version` is the change that erased it
+//! cooldown#<key>     cooldown                     when the last event of this key was accepted
+//! event#<shard>      <event id>                   an accepted event with its tries
+//! connections        <connection id>              a watcher
+//! messages           seq                          the last number given to a push
+//!                    message#<seq>                a push, kept for watchers that come back
+//! ```
+//!
+//! Three local indexes order the rows of a partition by another attribute. Unlike global ones they are read
+//! consistently: `changes` by `version`, `due` by the time of an event's next try (pending ones alone), `status` by
+//! `status_id`. Rows with `expires` are deleted by DynamoDB some time after it, so readers skip them themselves.
+//!
+//! ```text
+//! bucket
+//! photos/<student>/<digest>-<enrolment>.<ext>       a picture as it came
+//! photos/<student>/<digest>-<enrolment>-<n>.face.jpg  the faces cut out of it
+//! snapshots/<model>.gallery                         the gallery, packed; see `snapshot.rs`
+//! known_faces/<student>/<name>                      pictures dropped for bulk enrolment
+//! reports/<student>/<name>.json                     why one of them was refused
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod clients;
+mod error;
+mod events;
+mod gallery;
+mod inbox;
+mod objects;
+mod push;
+mod settings;
+mod snapshot;
+mod table;
+
+pub use clients::Aws;
+pub use error::AwsError;
+pub use events::DynamoEvents;
+pub use gallery::{DynamoGallery, SHARDS};
+pub use inbox::{Inbox, InboxObject};
+pub use objects::Upload;
+pub use push::{ApiGatewayPush, MAX_MESSAGE_BYTES};
+pub use settings::{AwsSettings, Environment};

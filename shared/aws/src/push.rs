@@ -1,0 +1,240 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use attendance::ports::{Push, StoreError};
+use attendance::{Clock, Message, SystemClock};
+use aws_sdk_apigatewaymanagement::Client;
+use aws_sdk_apigatewaymanagement::primitives::Blob;
+use aws_sdk_dynamodb::types::ReturnValue;
+use futures_util::StreamExt;
+
+use crate::error::unavailable;
+use crate::table::{Table, key, n, number, s, text};
+
+/// The largest message that API Gateway takes, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 128 << 10;
+
+/// API Gateway ends a connection after two hours.
+const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3600 + 600);
+
+/// How long API Gateway may say that a new connection is gone: it is there once `$connect` was answered and the client
+/// was told. What is pushed meanwhile he gets by asking for what he missed.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// How long a push is kept for watchers that come back.
+const MESSAGE_LIFE: Duration = Duration::from_secs(86400);
+
+/// Watchers that are told side by side.
+const AT_ONCE: usize = 64;
+
+/// Messages that a watcher who comes back is sent at most; more than that he reads by asking again.
+const RESUMED_AT_ONCE: i32 = 500;
+
+/// The watchers, whose connections API Gateway holds.
+///
+/// A message gets its `seq` from one counter, is kept, and is then posted to every watcher. Functions post at the same
+/// time, so two messages may arrive in the other order: `seq` tells the client, who can also ask for what he missed.
+pub struct ApiGatewayPush {
+    table: Table,
+    gateway: Client,
+}
+
+/// What became of a message to one watcher.
+#[derive(Debug, PartialEq, Eq)]
+enum Posted {
+    Yes,
+    Gone,
+    Failed,
+}
+
+impl ApiGatewayPush {
+    pub(crate) fn new(table: Table, gateway: Client) -> Self {
+        Self { table, gateway }
+    }
+
+    /// Adds a watcher: he is sent everything published from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn connect(&self, connection: &str) -> Result<(), StoreError> {
+        let mut row = key("connections", connection);
+        row.insert("expires".into(), n(SystemClock.now().after(CONNECTION_LIFE).seconds()));
+        let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(row));
+        put.send().await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Removes a watcher.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn disconnect(&self, connection: &str) -> Result<(), StoreError> {
+        let delete = self.table.client.delete_item().table_name(&self.table.name);
+        delete.set_key(Some(key("connections", connection))).send().await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// The watchers who are there, and whether their connections are long open.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn connections(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        let now = SystemClock.now().seconds();
+        let opening = now + CONNECTION_LIFE.as_secs() - OPENING.as_secs();
+        let mut rows = self
+            .table
+            .client
+            .query()
+            .table_name(&self.table.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", s("connections"))
+            .into_paginator()
+            .items()
+            .send();
+        let mut connections = Vec::new();
+        while let Some(row) = rows.next().await {
+            let row = row.map_err(unavailable)?;
+            let expires = number(&row, "expires")?;
+            if expires > now {
+                connections.push((text(&row, "sk")?.to_owned(), expires <= opening));
+            }
+        }
+        Ok(connections)
+    }
+
+    /// Sends one watcher a text, and removes him where he is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the text is larger than [`MAX_MESSAGE_BYTES`], where he could not be reached, and where he
+    /// could not be removed.
+    pub async fn send(&self, connection: &str, text: &str) -> Result<(), StoreError> {
+        check_size(text)?;
+        match self.post(connection, text).await {
+            Posted::Yes => Ok(()),
+            Posted::Gone => self.disconnect(connection).await,
+            Posted::Failed => Err(StoreError::unavailable("a watcher could not be reached")),
+        }
+    }
+
+    /// Sends one watcher the messages after `since`, as far as they are kept, at most 500, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn resume(&self, connection: &str, since: u64) -> Result<(), StoreError> {
+        let now = SystemClock.now().seconds();
+        let query = self
+            .table
+            .client
+            .query()
+            .table_name(&self.table.name)
+            .consistent_read(true)
+            .limit(RESUMED_AT_ONCE)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", s("messages"))
+            .expression_attribute_values(":first", s(message_key(since.saturating_add(1))))
+            .expression_attribute_values(":last", s(message_key(u64::MAX)));
+        for row in query.send().await.map_err(unavailable)?.items.unwrap_or_default() {
+            if number(&row, "expires")? > now {
+                self.send(connection, text(&row, "json")?).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn next_seq(&self) -> Result<u64, StoreError> {
+        let update = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key("messages", "seq")))
+            .update_expression("ADD last_seq :one")
+            .expression_attribute_values(":one", n(1u64))
+            .return_values(ReturnValue::UpdatedNew);
+        let row = update.send().await.map_err(unavailable)?.attributes.unwrap_or_default();
+        number(&row, "last_seq")
+    }
+
+    async fn keep(&self, seq: u64, json: &str) -> Result<(), StoreError> {
+        let mut row = key("messages", &message_key(seq));
+        row.insert("json".into(), s(json));
+        row.insert("expires".into(), n(SystemClock.now().after(MESSAGE_LIFE).seconds()));
+        let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(row));
+        put.send().await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn post(&self, connection: &str, text: &str) -> Posted {
+        let post = self.gateway.post_to_connection().connection_id(connection).data(Blob::new(text));
+        match post.send().await {
+            Ok(_) => Posted::Yes,
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_gone_exception()) => Posted::Gone,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a watcher could not be reached");
+                Posted::Failed
+            }
+        }
+    }
+}
+
+fn message_key(seq: u64) -> String {
+    format!("message#{seq:020}")
+}
+
+/// The message's JSON text with its `seq`.
+fn with_seq(message: &Message, seq: u64) -> Result<String, StoreError> {
+    let json = serde_json::to_string(message).map_err(StoreError::damaged)?;
+    let open = json.strip_suffix('}').ok_or_else(|| StoreError::damaged("a message is no JSON object"))?;
+    Ok(format!("{open},\"seq\":{seq}}}"))
+}
+
+fn check_size(text: &str) -> Result<(), StoreError> {
+    if text.len() > MAX_MESSAGE_BYTES {
+        let size = text.len();
+        return Err(StoreError::damaged(format!("a message of {size} bytes; API Gateway takes {MAX_MESSAGE_BYTES}")));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Push for ApiGatewayPush {
+    async fn publish(&self, message: &Message) -> Result<(), StoreError> {
+        // Before it takes a number: a number that is never sent looks like a loss.
+        check_size(&with_seq(message, u64::MAX)?)?;
+        let seq = self.next_seq().await?;
+        let text: Arc<str> = with_seq(message, seq)?.into();
+        let ((), connections) = futures_util::future::try_join(self.keep(seq, &text), self.connections()).await?;
+        let gone: Vec<String> = futures_util::stream::iter(connections)
+            .map(|(connection, open)| {
+                let text = text.clone();
+                async move { (self.post(&connection, &text).await == Posted::Gone && open).then_some(connection) }
+            })
+            .buffer_unordered(AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
+        for connection in gone {
+            self.disconnect(&connection).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_over_the_gateways_limit_is_refused() {
+        assert!(check_size(&"x".repeat(MAX_MESSAGE_BYTES)).is_ok());
+        assert!(check_size(&"x".repeat(MAX_MESSAGE_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn messages_are_kept_in_the_order_of_their_numbers() {
+        assert!(message_key(9) < message_key(10));
+        assert!(message_key(10) < message_key(u64::MAX));
+    }
+}

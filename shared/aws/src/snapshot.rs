@@ -1,0 +1,218 @@
+//! The gallery packed into one object, so that a cold container reads one object and the few changes since.
+//!
+//! All numbers are little-endian:
+//!
+//! ```text
+//! 8   "ATTGAL" 0 1              what this is, and the format's version
+//! 2   length of the model id    then the id in UTF-8: embeddings of two models are never compared
+//! 2   number of shards          then 8 bytes each: the last change of the shard that is in here
+//! 4   number of enrolments      then each:
+//!       16  enrolment id
+//!        1  length of the student id, then the id in ASCII
+//!        2  number of embeddings, then 512 bytes each: 128 floats
+//! 32  SHA-256 of all before
+//! ```
+//!
+//! A snapshot only saves time. Where there is none, or one that is damaged, of another model or of another number of
+//! shards, the changes from the beginning lead to the same gallery.
+
+use attendance::ports::{Change, EnrollmentId, GalleryVersion};
+use attendance::{DIMENSIONS, Embedding, ModelId, StudentId};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+const MAGIC: &[u8; 8] = b"ATTGAL\x00\x01";
+const CHECKSUM: usize = 32;
+const EMBEDDING: usize = DIMENSIONS * 4;
+
+/// Everybody enrolled with one model, as of a version.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Snapshot {
+    pub(crate) model: ModelId,
+    pub(crate) version: GalleryVersion,
+    pub(crate) enrollments: Vec<(EnrollmentId, StudentId, Vec<Embedding>)>,
+}
+
+/// Bytes are no snapshot, for this reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a snapshot {0}")]
+pub(crate) struct InvalidSnapshot(&'static str);
+
+/// The key of the model's snapshot.
+pub(crate) fn key(model: &ModelId) -> String {
+    format!("{PREFIX}{}.gallery", model.as_str())
+}
+
+/// Where all snapshots lie.
+pub(crate) const PREFIX: &str = "snapshots/";
+
+impl Snapshot {
+    /// The changes that lead from nothing to what is in here.
+    pub(crate) fn into_changes(self) -> Vec<Change> {
+        let add = |(id, student, embeddings)| Change::Add { id, student, embeddings };
+        self.enrollments.into_iter().map(add).collect()
+    }
+
+    pub(crate) fn encode(&self) -> Bytes {
+        let vectors: usize = self.enrollments.iter().map(|(_, _, embeddings)| embeddings.len()).sum();
+        let mut out = Vec::with_capacity(vectors * EMBEDDING + self.enrollments.len() * 64 + 1024);
+        out.extend_from_slice(MAGIC);
+        put_size::<u16>(&mut out, self.model.as_str().len());
+        out.extend_from_slice(self.model.as_str().as_bytes());
+        put_size::<u16>(&mut out, self.version.0.len());
+        for version in &self.version.0 {
+            out.extend_from_slice(&version.to_le_bytes());
+        }
+        put_size::<u32>(&mut out, self.enrollments.len());
+        for (id, student, embeddings) in &self.enrollments {
+            out.extend_from_slice(&id.0.to_le_bytes());
+            put_size::<u8>(&mut out, student.as_str().len());
+            out.extend_from_slice(student.as_str().as_bytes());
+            put_size::<u16>(&mut out, embeddings.len());
+            for value in embeddings.iter().flat_map(|embedding| embedding.values()) {
+                out.extend_from_slice(&value.to_le_bytes());
+            }
+        }
+        let checksum = Sha256::digest(&out);
+        out.extend_from_slice(&checksum);
+        out.into()
+    }
+
+    /// The snapshot that [`encode`](Self::encode) wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, InvalidSnapshot> {
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(InvalidSnapshot("is too short"))?;
+        if Sha256::digest(body).as_slice() != checksum {
+            return Err(InvalidSnapshot("has another checksum than it says"));
+        }
+        let mut rest = Reader(body);
+        if rest.take(MAGIC.len())? != MAGIC {
+            return Err(InvalidSnapshot("is of another format"));
+        }
+        let length = usize::from(u16::from_le_bytes(rest.array()?));
+        let model = ModelId::new(rest.text(length)?);
+        let shards = u16::from_le_bytes(rest.array()?);
+        let version = (0..shards).map(|_| Ok(u64::from_le_bytes(rest.array()?))).collect::<Result<_, _>>()?;
+        let count = u32::from_le_bytes(rest.array()?);
+        let enrollments = (0..count).map(|_| rest.enrollment()).collect::<Result<_, _>>()?;
+        if !rest.0.is_empty() {
+            return Err(InvalidSnapshot("has bytes behind its end"));
+        }
+        Ok(Self { model, version: GalleryVersion(version), enrollments })
+    }
+}
+
+fn put_size<T>(out: &mut Vec<u8>, size: usize)
+where
+    T: TryFrom<usize, Error: std::fmt::Debug> + IntoBytes,
+{
+    T::try_from(size).expect("the domain's bounds are below the format's").put(out);
+}
+
+/// An integer as the format has it.
+trait IntoBytes {
+    fn put(self, out: &mut Vec<u8>);
+}
+
+impl IntoBytes for u8 {
+    fn put(self, out: &mut Vec<u8>) {
+        out.push(self);
+    }
+}
+
+impl IntoBytes for u16 {
+    fn put(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes());
+    }
+}
+
+impl IntoBytes for u32 {
+    fn put(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes());
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, size: usize) -> Result<&'a [u8], InvalidSnapshot> {
+        let (taken, rest) = self.0.split_at_checked(size).ok_or(InvalidSnapshot("ends too early"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], InvalidSnapshot> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(InvalidSnapshot("ends too early"))?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn text(&mut self, size: usize) -> Result<&'a str, InvalidSnapshot> {
+        std::str::from_utf8(self.take(size)?).map_err(|_| InvalidSnapshot("has a name that is no text"))
+    }
+
+    fn enrollment(&mut self) -> Result<(EnrollmentId, StudentId, Vec<Embedding>), InvalidSnapshot> {
+        let id = EnrollmentId(u128::from_le_bytes(self.array()?));
+        let [length] = self.array()?;
+        let student = StudentId::parse(self.text(usize::from(length))?)
+            .map_err(|_| InvalidSnapshot("has a student id that is none"))?;
+        let count = u16::from_le_bytes(self.array()?);
+        let embeddings = (0..count).map(|_| self.embedding()).collect::<Result<_, _>>()?;
+        Ok((id, student, embeddings))
+    }
+
+    fn embedding(&mut self) -> Result<Embedding, InvalidSnapshot> {
+        Embedding::from_bytes(self.take(EMBEDDING)?).map_err(|_| InvalidSnapshot("has an embedding that is none"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let student = |name| StudentId::parse(name).unwrap();
+        let embedding = |value| Embedding::new(&[value; DIMENSIONS]).unwrap();
+        Snapshot {
+            model: ModelId::new("model-a"),
+            version: GalleryVersion(vec![3, 0, u64::MAX]),
+            enrollments: vec![
+                (EnrollmentId(7), student("siswaA"), vec![embedding(0.5), embedding(-1.25)]),
+                (EnrollmentId(u128::MAX), student("b"), vec![embedding(1e-30)]),
+            ],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for snapshot in [snapshot(), Snapshot { enrollments: Vec::new(), ..snapshot() }] {
+            assert_eq!(Snapshot::decode(&snapshot.encode()), Ok(snapshot));
+        }
+    }
+
+    #[test]
+    fn a_snapshot_has_the_documented_size() {
+        let bytes = snapshot().encode();
+        assert_eq!(bytes.len(), 8 + 2 + 7 + 2 + 3 * 8 + 4 + (16 + 1 + 6 + 2 + 2 * 512) + (16 + 1 + 1 + 2 + 512) + 32);
+    }
+
+    #[test]
+    fn every_damaged_byte_and_every_cut_is_noticed() {
+        let bytes = snapshot().encode();
+        for index in 0..bytes.len() {
+            let mut damaged = bytes.to_vec();
+            damaged[index] ^= 0x10;
+            assert!(Snapshot::decode(&damaged).is_err(), "byte {index}");
+            assert!(Snapshot::decode(&bytes[..index]).is_err(), "cut at {index}");
+        }
+    }
+
+    #[test]
+    fn a_true_checksum_over_nonsense_does_not_help() {
+        let good = snapshot().encode();
+        let body = &good[..good.len() - CHECKSUM];
+        for nonsense in [&body[..40], &b"ATTGAL\x00\x02"[..], b"", &[body, b"x"].concat()] {
+            let bytes = [nonsense, Sha256::digest(nonsense).as_slice()].concat();
+            assert!(Snapshot::decode(&bytes).is_err());
+        }
+    }
+}
