@@ -1,0 +1,27 @@
+//! The function behind the WebSocket API's `$connect`: it lets in who has a key, and adds him to the watchers.
+//!
+//! Nothing can be posted to a connection before this function has answered: who wants earlier messages asks for them
+//! afterwards.
+
+use attendance_serverless::Container;
+use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::{Value, json};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let container = Container::start().await?;
+    let (access, push) = (container.access()?, container.aws.push());
+    let connect = async |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| -> Result<Value, Error> {
+        let request = event.payload;
+        // A browser's WebSocket cannot send headers.
+        let by_query = request.query_string_parameters.first("key").is_some_and(|key| access.admits(key));
+        if !by_query && !access.admits_headers(&request.headers) {
+            return Ok(json!({"statusCode": 401}));
+        }
+        let id = request.request_context.connection_id.ok_or("a connection without an id")?;
+        push.connect(&id).await?;
+        Ok(json!({"statusCode": 200}))
+    };
+    lambda_runtime::run(service_fn(connect)).await
+}

@@ -1,0 +1,24 @@
+//! The function behind `POST /enroll`.
+
+use std::sync::Arc;
+
+use attendance::{Enroller, SystemClock};
+use attendance_http::{Work, enroll_routes};
+use attendance_serverless::Container;
+use lambda_http::Error;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let container = Container::start().await?;
+    let engine = attendance_faces::engine(&container)?;
+    let min_size = engine.enrollment_min_size();
+    let enroller = Enroller::new(
+        Arc::new(engine),
+        container.aws.gallery(),
+        container.aws.push(),
+        Arc::new(SystemClock),
+        container.environment.multi_face()?,
+        min_size,
+    );
+    container.serve(enroll_routes(Arc::new(enroller), container.uploads(), Work::default())).await
+}

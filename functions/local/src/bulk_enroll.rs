@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use attendance::ports::{FaceEngine, ScanError};
+use attendance::{BulkRefusal, EnrollError, Enroller, Receipt, StudentId, SystemClock};
+use attendance_embedded::Database;
+use attendance_http::{ApiError, Code};
+use bytes::Bytes;
+use clap::Args;
+
+use futures_util::StreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::environment::Environment;
+use crate::known_faces::KnownFaces;
+use crate::table::table;
+use crate::{Places, models};
+
+/// What `bulk-enroll` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The folder that holds <student_id>/<picture>
+    #[arg(default_value = "known_faces", value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// A picture that was not enrolled, and why.
+struct Refusal {
+    file: String,
+    code: Code,
+    reason: String,
+}
+
+/// What was enrolled of one student.
+#[derive(Default)]
+struct Saved {
+    pictures: usize,
+    embeddings: usize,
+    known_before: usize,
+}
+
+pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
+    let known = KnownFaces::list(&options.folder)?;
+    let multi_face = environment.multi_face()?;
+    let threads = environment.vision()?.threads;
+    let database = Database::open(&places.data(environment))?;
+    let engine = models::load_engine(places, environment)?;
+    let min_size = engine.enrollment_min_size();
+    let engine: Arc<dyn FaceEngine> = Arc::new(engine);
+    let enroller =
+        Enroller::new(engine, database.gallery(), database.hub(), Arc::new(SystemClock), multi_face, min_size);
+
+    let bar = ProgressBar::new(known.pictures.len() as u64).with_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left").expect("a valid template"),
+    );
+    let mut refusals: Vec<Refusal> = known.refused.into_iter().map(Refusal::of_path).collect();
+    let mut saved: BTreeMap<StudentId, Saved> = BTreeMap::new();
+    tokio::runtime::Runtime::new()?.block_on(async {
+        // Twice the threads, so that reading and storing never leave one idle.
+        let mut outcomes = futures_util::stream::iter(known.pictures)
+            .map(|(student, path)| enroll(&enroller, student, path))
+            .buffer_unordered(threads * 2);
+        while let Some((path, outcome)) = outcomes.next().await {
+            bar.inc(1);
+            match outcome {
+                Ok(receipt) => saved.entry(receipt.student.clone()).or_default().add(&receipt),
+                Err(error) => refusals.push(Refusal::of_picture(&options.folder, &path, error)),
+            }
+        }
+    });
+    bar.finish_and_clear();
+    print_outcome(&saved, &mut refusals);
+    Ok(if saved.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn enroll(enroller: &Enroller, student: StudentId, path: PathBuf) -> (PathBuf, Result<Receipt, EnrollError>) {
+    let outcome = match read(path.clone()).await {
+        Ok(photo) => enroller.enroll(&student, photo).await,
+        Err(error) => Err(error.into()),
+    };
+    (path, outcome)
+}
+
+/// The file's bytes. One that is larger than any picture may be is not read.
+async fn read(path: PathBuf) -> Result<Bytes, ScanError> {
+    const LIMIT: usize = attendance_vision::MAX_BYTES;
+    tokio::task::spawn_blocking(move || {
+        let size = std::fs::metadata(&path).map(|m| usize::try_from(m.len()).unwrap_or(usize::MAX));
+        match size {
+            Ok(size) if size > LIMIT => Err(ScanError::TooManyBytes { size, limit: LIMIT }),
+            Ok(_) => std::fs::read(&path).map(Bytes::from).map_err(unreadable),
+            Err(error) => Err(unreadable(error)),
+        }
+    })
+    .await
+    .map_err(|e| ScanError::Internal(Box::new(e)))?
+}
+
+fn unreadable(error: std::io::Error) -> ScanError {
+    ScanError::Invalid { reason: format!("file cannot be read ({error})") }
+}
+
+impl Saved {
+    fn add(&mut self, receipt: &Receipt) {
+        self.pictures += 1;
+        self.embeddings += receipt.saved;
+        self.known_before += usize::from(!receipt.new);
+    }
+}
+
+impl Refusal {
+    fn of_path((file, refusal): (String, BulkRefusal)) -> Self {
+        let code = match refusal {
+            BulkRefusal::UnsupportedImage | BulkRefusal::Misplaced => Code::UnsupportedImage,
+            BulkRefusal::InvalidStudentId(_) => Code::InvalidStudentId,
+        };
+        Self { file, code, reason: refusal.to_string() }
+    }
+
+    fn of_picture(folder: &Path, path: &Path, error: EnrollError) -> Self {
+        let file = path.strip_prefix(folder).unwrap_or(path).display().to_string();
+        let error = ApiError::from(error);
+        Self { file, code: error.code(), reason: error.to_string() }
+    }
+}
+
+fn print_outcome(saved: &BTreeMap<StudentId, Saved>, refusals: &mut [Refusal]) {
+    if !saved.is_empty() {
+        let mut table = table(["student", "pictures", "of them known before", "embeddings"]);
+        for (student, Saved { pictures, embeddings, known_before }) in saved {
+            table.add_row([
+                student.to_string(),
+                pictures.to_string(),
+                known_before.to_string(),
+                embeddings.to_string(),
+            ]);
+        }
+        println!("{table}");
+    }
+    if !refusals.is_empty() {
+        refusals.sort_by(|a, b| a.file.cmp(&b.file));
+        let mut table = table(["refused", "code", "why"]);
+        for Refusal { file, code, reason } in refusals.iter() {
+            table.add_row([file.clone(), code.word(), reason.clone()]);
+        }
+        println!("\n{table}");
+    }
+    let pictures: usize = saved.values().map(|s| s.pictures).sum();
+    println!("\n{} students, {pictures} pictures enrolled, {} files refused", saved.len(), refusals.len());
+}

@@ -1,0 +1,113 @@
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use attendance::ports::EventStore;
+use attendance::{Clock, EventId, EventRecord, EventStatus, SystemClock};
+use attendance_embedded::Database;
+use clap::{Subcommand, ValueEnum};
+use comfy_table::Table;
+
+use crate::Places;
+use crate::environment::Environment;
+use crate::table::table;
+
+/// What `events` does.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// The newest events and how their delivery went
+    List {
+        /// Only those that stand so
+        #[arg(long)]
+        status: Option<Status>,
+        /// How many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Send events again: a running server does it within a second
+    Replay {
+        /// Event ids
+        #[arg(required_unless_present = "all_dead")]
+        events: Vec<String>,
+        /// Every event that was given up
+        #[arg(long, conflicts_with = "events")]
+        all_dead: bool,
+    },
+}
+
+/// Where an event stands.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Status {
+    Pending,
+    Sent,
+    Dead,
+}
+
+impl From<Status> for EventStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Pending => Self::Pending,
+            Status::Sent => Self::Sent,
+            Status::Dead => Self::Dead,
+        }
+    }
+}
+
+pub(crate) fn run(command: &Command, places: &Places, environment: &Environment) -> Result<ExitCode> {
+    let events = Database::open(&places.data(environment))?.events();
+    tokio::runtime::Runtime::new()?.block_on(async {
+        match command {
+            Command::List { status, limit } => {
+                let page = events.list(status.map(Into::into), *limit, None).await?;
+                println!("{}", listing(&page.events)?);
+                if page.next.is_some() {
+                    println!("there are more; raise --limit");
+                }
+            }
+            Command::Replay { events: ids, all_dead: false } => {
+                for text in ids {
+                    let id = EventId::parse(text);
+                    let Some(id) = id else { bail!("`{text}` is no event id; `attendance events list` shows them") };
+                    if !events.replay(id, SystemClock.now()).await? {
+                        bail!("there is no event {id}");
+                    }
+                    println!("{id}: will be sent again");
+                }
+            }
+            Command::Replay { all_dead: true, .. } => {
+                let (mut replayed, mut cursor) = (0, None);
+                // Always on to older ones: a running server may give a replayed event up again at once.
+                loop {
+                    let page = events.list(Some(EventStatus::Dead), 100, cursor).await?;
+                    for event in &page.events {
+                        replayed += usize::from(events.replay(event.id, SystemClock.now()).await?);
+                    }
+                    cursor = page.next;
+                    if cursor.is_none() {
+                        break;
+                    }
+                }
+                println!("{replayed} events will be sent again");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn listing(events: &[EventRecord]) -> Result<Table> {
+    let mut table = table(["event", "student", "status", "tries", "last answer"]);
+    for event in events {
+        let answer = event.attempts.last().map_or(String::new(), |attempt| {
+            let status = attempt.http_status.map_or(String::new(), |s| format!("{s} "));
+            format!("{status}{}", attempt.message.chars().take(80).collect::<String>())
+        });
+        let status = serde_json::to_value(event.status)?;
+        table.add_row([
+            event.id.to_string(),
+            event.student.clone(),
+            status.as_str().unwrap_or_default().to_owned(),
+            event.attempts.len().to_string(),
+            answer,
+        ]);
+    }
+    Ok(table)
+}

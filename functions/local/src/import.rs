@@ -1,0 +1,157 @@
+//! The replaced service's stored embeddings: `<student_id>.npy`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use attendance::ports::{Enrolled, Enrollment, EnrollmentId, GalleryStore};
+use attendance::{Clock, DIMENSIONS, Embedding, PhotoDigest, StudentId, SystemClock};
+use attendance_embedded::Database;
+use attendance_vision::VisionEngine;
+use clap::Args;
+
+use crate::Places;
+use crate::environment::Environment;
+
+/// The largest file: a thousand embeddings and a generous header. A student has a handful.
+const MAX_BYTES: u64 = 1000 * DIMENSIONS as u64 * 8 + 65536;
+
+/// What `import` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The folder that holds <student_id>.npy, as the replaced service wrote it: data/embeddings
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&options.folder)
+        .with_context(|| format!("{} cannot be read", options.folder.display()))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
+    files.retain(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")));
+    files.sort();
+    ensure!(!files.is_empty(), "{} holds no .npy file", options.folder.display());
+
+    let gallery = Database::open(&places.data(environment))?.gallery();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let (mut imported, mut refused) = (0, 0);
+    for path in &files {
+        match runtime.block_on(import(&*gallery, path)) {
+            Ok((student, Enrolled { saved, new })) => {
+                imported += 1;
+                println!("{student}: {saved} embeddings{}", if new { "" } else { ", known before" });
+            }
+            Err(error) => {
+                refused += 1;
+                println!("refused: {}: {error:#}", path.display());
+            }
+        }
+    }
+    println!("\n{imported} students imported, {refused} files refused");
+    Ok(if imported == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn import(gallery: &dyn GalleryStore, path: &Path) -> Result<(StudentId, Enrolled)> {
+    let stem = path.file_stem().and_then(|s| s.to_str()).context("the file's name is no text")?;
+    let student = StudentId::parse(stem)?;
+    ensure!(std::fs::metadata(path)?.len() <= MAX_BYTES, "the file is larger than a thousand embeddings");
+    let bytes = std::fs::read(path)?;
+    let faces = parse_npy(&bytes)?.into_iter().map(|embedding| (embedding, None)).collect();
+    let enrollment = Enrollment {
+        id: EnrollmentId::generate(),
+        student: student.clone(),
+        digest: PhotoDigest::of(&bytes),
+        photo: None,
+        model: VisionEngine::model_id(),
+        faces,
+        at: SystemClock.now(),
+    };
+    Ok((student, gallery.enroll(enrollment).await?))
+}
+
+/// The embeddings in a NumPy file (format 1 to 3): little-endian float64 or float32, C order, shape (n, 128) or (128,).
+fn parse_npy(bytes: &[u8]) -> Result<Vec<Embedding>> {
+    let (Some((b"\x93NUMPY", [major, _, rest @ ..])), 1..=3) =
+        (bytes.split_first_chunk::<6>(), bytes.get(6).copied().unwrap_or_default())
+    else {
+        bail!("it is no NumPy file");
+    };
+    let (length, rest) = if *major == 1 {
+        let (length, rest) = rest.split_first_chunk::<2>().context("the header is cut off")?;
+        (usize::from(u16::from_le_bytes(*length)), rest)
+    } else {
+        let (length, rest) = rest.split_first_chunk::<4>().context("the header is cut off")?;
+        (u32::from_le_bytes(*length) as usize, rest)
+    };
+    let (header, data) = rest.split_at_checked(length).context("the header is cut off")?;
+    let header: String = String::from_utf8_lossy(header).chars().filter(|c| !c.is_whitespace()).collect();
+    ensure!(header.contains("'fortran_order':False"), "it must be in C order");
+    let values: Vec<f32> = if header.contains("'descr':'<f8'") {
+        let (words, rest) = data.as_chunks::<8>();
+        ensure!(rest.is_empty(), "its data is cut off");
+        words.iter().map(|word| f64::from_le_bytes(*word) as f32).collect()
+    } else if header.contains("'descr':'<f4'") {
+        let (words, rest) = data.as_chunks::<4>();
+        ensure!(rest.is_empty(), "its data is cut off");
+        words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+    } else {
+        bail!("its numbers must be float64 or float32, little-endian");
+    };
+    let shape = header.split_once("'shape':(").and_then(|(_, rest)| rest.split_once(')')).map(|(shape, _)| shape);
+    let sides: Vec<&str> = shape.unwrap_or_default().split(',').filter(|side| !side.is_empty()).collect();
+    let rows = match sides[..] {
+        [rows, "128"] => rows.parse().context("its shape must be (n, 128)")?,
+        ["128"] => 1,
+        _ => bail!("its shape must be (n, 128)"),
+    };
+    ensure!(rows > 0, "it holds no embedding");
+    ensure!(values.len() == DIMENSIONS * rows, "its data does not fit its shape");
+    values
+        .chunks_exact(DIMENSIONS)
+        .map(|row| Embedding::new(row).context("it holds a number that is not finite"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    #[test]
+    fn reads_float64_and_float32() {
+        let doubles: Vec<u8> = (0..256).flat_map(|i| (f64::from(i) / 256.0).to_le_bytes()).collect();
+        let rows = parse_npy(&npy("<f8", "2, 128", &doubles)).unwrap();
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[1].values()[127], 255.0 / 256.0);
+        let floats: Vec<u8> = (0..128).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        assert_eq!(parse_npy(&npy("<f4", "128,", &floats)).unwrap()[0].values()[5], 5.0);
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_list_of_embeddings() {
+        let zeros = vec![0; 1024];
+        for bytes in [
+            b"".to_vec(),
+            b"hello".to_vec(),
+            b"\x93NUMPY\x01\x00\xff".to_vec(),
+            b"\x93NUMPY\x01\x00\xff\xff{}".to_vec(),
+            npy("<f8", "1, 127", &zeros),
+            npy("<f8", "2, 128", &zeros),
+            npy("<f8", "0, 128", &[]),
+            npy(">f8", "1, 128", &zeros),
+            npy("<f8", "1, 128", &zeros[..1020]),
+            npy("<f8", "1, 128", &f64::NAN.to_le_bytes().repeat(128)),
+        ] {
+            parse_npy(&bytes).expect_err("refused");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The `attendance` command: the service as one process on one machine, and the tools around it.
+
+#![forbid(unsafe_code)]
+
+mod bulk_enroll;
+mod compare;
+mod environment;
+mod events;
+mod import;
+mod known_faces;
+mod models;
+mod receiver;
+mod recognize;
+mod samples;
+mod serve;
+mod students;
+mod table;
+mod tls;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::environment::Environment;
+
+/// Face recognition for attendance.
+///
+/// Without a command it serves: cameras post frames over HTTP, the Attendance API is told by a signed webhook, and
+/// everybody who watches by a WebSocket. Variables are read from the environment and from a file `.env` in the working
+/// directory; the README lists them.
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Options,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Folders that most commands share.
+#[derive(Args, Clone, Default)]
+struct Places {
+    /// Database and pictures [env: ATTENDANCE_DATA_DIR] [default: data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Converted models [env: ATTENDANCE_MODELS_DIR] [default: the checkout's models folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    models_dir: Option<PathBuf>,
+}
+
+impl Places {
+    fn data(&self, environment: &Environment) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| environment.data_dir())
+    }
+
+    fn models(&self, environment: &Environment) -> PathBuf {
+        self.models_dir.clone().unwrap_or_else(|| environment.models_dir())
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve over HTTP and WebSocket (what happens without a command)
+    Serve(serve::Options),
+    /// Find and name the faces in pictures, without a server or a database
+    ///
+    /// Prints a table, or with --json one line a file: {"file": ..., "results": [{"box": [top, right, bottom, left],
+    /// "label": ..., "distance": ...}]}. The exit code is 1 where a file could not be read as a picture.
+    Recognize(recognize::Options),
+    /// Say whether two pictures show the same person
+    ///
+    /// Compares the largest face of each. The exit code is 0 where the distance is within the tolerance, else 1.
+    Compare(compare::Options),
+    /// Enrol a folder of pictures: <DIR>/<student_id>/<any name>.{jpg,jpeg,png,webp}
+    ///
+    /// Works beside a running server on the same data folder, which knows the students from its next request on. One bad
+    /// picture never stops the rest; the table at the end names each and why. A picture that is enrolled already is not
+    /// stored again. The exit code is 1 where nothing was enrolled.
+    BulkEnroll(bulk_enroll::Options),
+    /// Post frames to a running server and print what it tells and pushes
+    ///
+    /// Frames come from picture files, from folders of them, or from a URL that streams JPEGs (an IP camera's MJPEG).
+    Watch(watch::Options),
+    /// See and erase who is enrolled
+    #[command(subcommand)]
+    Students(students::Command),
+    /// See what was sent to the Attendance API, and send it again
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Be a small Attendance API: take the webhook's events, each once, and list them
+    ///
+    /// POST /attendance takes an event, GET /attendance?date=&student_id= lists, GET /attendance.csv exports. It checks the
+    /// bearer token and the signatures with ATTENDANCE_API_KEY and ATTENDANCE_HMAC_SECRET, the variables of the service. Dates
+    /// are those of this machine's time zone (TZ). docs/integration.md walks through it.
+    Receiver(receiver::Options),
+    /// Take over the embeddings of the replaced service: <DIR>/<student_id>.npy (float64 or float32, shape (n, 128))
+    Import(import::Options),
+    /// Fetch, convert and list the models
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Fetch a few photographs to try things on, into known_faces/ and samples/
+    Samples(samples::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let environment = Environment::load()?;
+    let places = cli.places;
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(options) => serve::run(&options, &places, &environment),
+        Command::Recognize(options) => recognize::run(&options, &places, &environment),
+        Command::Compare(options) => compare::run(&options, &places, &environment),
+        Command::BulkEnroll(options) => bulk_enroll::run(&options, &places, &environment),
+        Command::Watch(options) => watch::run(&options, &environment),
+        Command::Students(command) => students::run(&command, &places, &environment),
+        Command::Events(command) => events::run(&command, &places, &environment),
+        Command::Receiver(options) => receiver::run(&options, &environment),
+        Command::Import(options) => import::run(&options, &places, &environment),
+        Command::Models(command) => models::run(&command, &places, &environment),
+        Command::Samples(options) => samples::run(&options),
+    }
+}

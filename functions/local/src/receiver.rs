@@ -1,0 +1,64 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use attendance::{InvalidSchedule, RetryPolicy};
+use attendance_receiver::{Attendance, Gate, Settings, router};
+use clap::Args;
+use jiff::tz::TimeZone;
+use tokio::net::TcpListener;
+
+use crate::environment::Environment;
+use crate::serve::{log_to_stderr, stop_signal};
+
+/// What `receiver` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
+    addr: SocketAddr,
+    /// Where attendance is kept
+    #[arg(long, value_name = "FILE", default_value = "attendance-received.db")]
+    db: PathBuf,
+    /// A student who is seen again within this time counts once; 0s counts every event
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = window)]
+    window: Duration,
+    /// Listen beyond this machine although no key is set
+    #[arg(long)]
+    open: bool,
+}
+
+fn window(text: &str) -> Result<Duration, InvalidSchedule> {
+    if text == "0s" { Ok(Duration::ZERO) } else { RetryPolicy::parse_duration(text) }
+}
+
+pub(crate) fn run(options: &Options, environment: &Environment) -> Result<ExitCode> {
+    log_to_stderr();
+    let gate = Gate::new(environment.text("ATTENDANCE_API_KEY"), environment.text("ATTENDANCE_HMAC_SECRET"))
+        .context("ATTENDANCE_HMAC_SECRET cannot be used")?;
+    if !gate.has_key() && !options.addr.ip().is_loopback() && !options.open {
+        bail!(
+            "{} can be reached from other machines and no key is set: set ATTENDANCE_API_KEY, or start with --open to \
+             let everybody in",
+            options.addr
+        );
+    }
+    let asked = |asked, name| if asked { "asked for".to_owned() } else { format!("not asked for ({name} is empty)") };
+    let bearer = asked(gate.has_key(), "ATTENDANCE_API_KEY");
+    let signature = asked(gate.has_secrets(), "ATTENDANCE_HMAC_SECRET");
+    let attendance =
+        Attendance::open(&options.db).with_context(|| format!("{} cannot be opened", options.db.display()))?;
+    let settings = Settings { gate, attendance, window: options.window, zone: TimeZone::system() };
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let listener =
+            TcpListener::bind(options.addr).await.with_context(|| format!("cannot listen on {}", options.addr))?;
+        println!("The receiver listens on http://{}/attendance", listener.local_addr()?);
+        println!("  attendance {}", options.db.display());
+        println!("  bearer     {bearer}");
+        println!("  signature  {signature}");
+        axum::serve(listener, router(settings)).with_graceful_shutdown(stop_signal()).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

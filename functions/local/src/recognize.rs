@@ -1,0 +1,125 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use attendance::ports::{Change, EnrollmentId, GalleryVersion, Purpose};
+use attendance::{FaceBox, Gallery, Identity, Label, Scan, rounded};
+use attendance_vision::VisionEngine;
+use clap::Args;
+
+use serde::Serialize;
+
+use crate::environment::Environment;
+use crate::known_faces::KnownFaces;
+use crate::table::table;
+use crate::{Places, models};
+
+/// What `recognize` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Pictures: JPEG, PNG or WebP
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A folder of known people: <DIR>/<student_id>/<any name>.jpg [default: known_faces, where it exists]
+    #[arg(long, value_name = "DIR")]
+    known: Option<PathBuf>,
+    /// Print one line of JSON a file instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Found {
+    #[serde(rename = "box")]
+    face_box: FaceBox,
+    label: Label,
+    distance: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    results: Vec<Found>,
+}
+
+pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
+    let tolerance = environment.tolerance()?;
+    let engine = models::load_engine(places, environment)?;
+    let gallery = match &options.known {
+        Some(folder) => enrolled(&engine, folder)?,
+        None if Path::new("known_faces").is_dir() => enrolled(&engine, Path::new("known_faces"))?,
+        None => Gallery::default(),
+    };
+    let mut table = table(["file", "box (top right bottom left)", "who", "distance"]);
+    let mut failed = false;
+    for path in &options.files {
+        let name = path.to_string_lossy();
+        let scan = match scan(&engine, path, Purpose::Recognize) {
+            Ok(scan) => scan,
+            Err(error) => {
+                failed = true;
+                eprintln!("{name}: {error:#}");
+                continue;
+            }
+        };
+        let results: Vec<Found> = scan
+            .faces
+            .iter()
+            .map(|face| {
+                let Identity { label, distance } = gallery.identify(&face.embedding, tolerance);
+                Found { face_box: face.face_box, label, distance: distance.map(rounded) }
+            })
+            .collect();
+        if options.json {
+            println!("{}", serde_json::to_string(&Line { file: &name, results })?);
+        } else if results.is_empty() {
+            table.add_row([&*name, "", "no face", ""]);
+        } else {
+            for Found { face_box: b, label, distance } in results {
+                let edges = format!("{} {} {} {}", b.top, b.right, b.bottom, b.left);
+                let distance = distance.map_or_else(|| "-".to_owned(), |d| format!("{d:.4}"));
+                table.add_row([name.to_string(), edges, label.to_string(), distance]);
+            }
+        }
+    }
+    if !options.json && table.row_count() > 0 {
+        println!("{table}");
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The faces in a picture file.
+pub(crate) fn scan(engine: &VisionEngine, path: &Path, purpose: Purpose) -> Result<Scan> {
+    // A folder or a device is refused here; a huge file is refused by its size before it is read.
+    let length = std::fs::metadata(path).context("cannot be read")?;
+    anyhow::ensure!(length.is_file(), "is not a file");
+    anyhow::ensure!(
+        length.len() <= attendance_vision::MAX_BYTES as u64,
+        "has {} bytes; at most {} are allowed",
+        length.len(),
+        attendance_vision::MAX_BYTES
+    );
+    let bytes = std::fs::read(path).context("cannot be read")?;
+    Ok(engine.scan_blocking(&bytes, purpose)?)
+}
+
+/// The gallery of everybody in the folder. A picture without exactly one face is left out with a warning.
+fn enrolled(engine: &VisionEngine, folder: &Path) -> Result<Gallery> {
+    let known = KnownFaces::list(folder)?;
+    for (name, refusal) in &known.refused {
+        eprintln!("left out: {name}: {refusal}");
+    }
+    let mut changes = Vec::new();
+    for (student, path) in known.pictures {
+        match scan(engine, &path, Purpose::Enroll) {
+            Ok(scan) if scan.faces.len() == 1 => changes.push(Change::Add {
+                id: EnrollmentId::generate(),
+                student,
+                embeddings: scan.faces.into_iter().map(|face| face.embedding).collect(),
+            }),
+            Ok(scan) => eprintln!("left out: {}: it shows {} faces instead of one", path.display(), scan.faces.len()),
+            Err(error) => eprintln!("left out: {}: {error:#}", path.display()),
+        }
+    }
+    Ok(Gallery::default().with_changes(changes, GalleryVersion::default()))
+}

@@ -1,0 +1,254 @@
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use attendance::ports::{EventStore, FaceEngine, GalleryStore, Webhook};
+use attendance::{Deliverer, Enroller, EventStatus, GalleryCache, Realtime, Recognizer, SystemClock};
+use attendance_embedded::Database;
+use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
+use attendance_webhook::{HttpWebhook, Secrets, WebhookError, WebhookSettings};
+use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::environment::Environment;
+use crate::{Places, models, tls};
+
+/// How long a stop waits for what runs.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// How often the outbox is asked for events whose time has come.
+const DELIVERY_PERIOD: Duration = Duration::from_millis(500);
+/// Events that are delivered side by side.
+const DELIVERY_BATCH: usize = 32;
+
+/// What `serve` takes.
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 takes a free one and prints it [env: ATTENDANCE_ADDR] [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "IP:PORT")]
+    addr: Option<SocketAddr>,
+    /// Listen beyond this machine although no access key is set
+    #[arg(long)]
+    open: bool,
+    #[command(flatten)]
+    tls: tls::Options,
+}
+
+pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
+    log_to_stderr();
+    let addr = options.addr.map_or_else(|| environment.address(), Ok)?;
+    let access = Access::parse(environment.text("ATTENDANCE_ACCESS_KEY").unwrap_or_default());
+    if access.is_open() && !addr.ip().is_loopback() && !options.open {
+        bail!(
+            "{addr} can be reached from other machines and no access key is set: set ATTENDANCE_ACCESS_KEY, \
+             or start with --open to let everybody in"
+        );
+    }
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(addr, access, &options.tls, places, environment))?;
+    // Pictures that are still being scanned belong to requests that are gone.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(
+    addr: SocketAddr,
+    access: Access,
+    tls: &tls::Options,
+    places: &Places,
+    environment: &Environment,
+) -> Result<()> {
+    // Everything that can be wrong with the settings comes before the models, which take a moment.
+    let origins = environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*");
+    let origins = Origins::parse(origins).with_context(|| format!("ATTENDANCE_CORS_ORIGINS is `{origins}`"))?;
+    let identity = tls.identity(&places.data(environment))?;
+    let services = Services::new(places, environment)?;
+    let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
+    let addr = listener.local_addr()?;
+    let counts = services.gallery.counts().await?;
+    let waiting = services.database.events().list(Some(EventStatus::Pending), 1, None).await?;
+
+    let work = Work::default();
+    let (stop_deliveries, stopping_deliveries) = watch::channel(false);
+    let deliveries = services.deliverer.clone().map(|d| tokio::spawn(deliver_due(d, stopping_deliveries)));
+    let settings = Settings { access, origins, uploads: Uploads::default(), websocket_url: None, mock_webhook: true };
+    let app = router(services.app(), settings, work.clone());
+
+    let (http, ws) = if identity.is_some() { ("https", "wss") } else { ("http", "ws") };
+    println!("Attendance listens on {http}://{addr}");
+    for reachable in addr.ip().is_unspecified().then(tls::addresses).unwrap_or_default() {
+        println!("             {http}://{}/", SocketAddr::new(reachable, addr.port()));
+    }
+    println!("  pages      {http}://{addr}/ (the kiosk), /enrol and /live");
+    println!("  WebSocket  {ws}://{addr}/ws/recognitions");
+    println!("  API page   {http}://{addr}/docs");
+    if let Some(identity) = &identity {
+        println!("  TLS        {}", identity.description);
+    }
+    println!("  data       {} ({} students, {} embeddings)", services.data.display(), counts.labels, counts.encodings);
+    println!("  models     {}", places.models(environment).display());
+    println!(
+        "  webhook    {}",
+        if services.deliverer.is_some() { "on" } else { "off (ATTENDANCE_WEBHOOK_URL is empty)" }
+    );
+    if services.deliverer.is_none() && !waiting.events.is_empty() {
+        println!("             events of an earlier run wait for it: `attendance events list --status pending`");
+    }
+
+    let stopping = work.clone();
+    let shutdown = async move {
+        stop_signal().await;
+        println!("stopping: finishing what runs");
+        stopping.begin_stop();
+    };
+    let mut stopped: Pin<Box<dyn Future<Output = io::Result<()>>>> = match identity {
+        None => Box::pin(axum::serve(listener, app).with_graceful_shutdown(shutdown).into_future()),
+        Some(identity) => {
+            let (listener, app) = (tls::TlsListener::new(listener, identity), tls::secured(app));
+            Box::pin(axum::serve(listener, app).with_graceful_shutdown(shutdown).into_future())
+        }
+    };
+    tokio::select! {
+        result = &mut stopped => result?,
+        // A client that never finishes its request must not keep the process from ending.
+        () = async { stop_signal().await; tokio::time::sleep(STOP_PATIENCE).await } => {}
+    }
+    if !work.stop(STOP_PATIENCE).await {
+        tracing::warn!("some work did not end in time; what was accepted is delivered after the next start");
+    }
+    stop_deliveries.send_replace(true);
+    if let Some(deliveries) = deliveries {
+        // A try that is cut off would be made again, although the receiver may have the event.
+        let _ = tokio::time::timeout(STOP_PATIENCE, deliveries).await;
+    }
+    Ok(())
+}
+
+/// The use cases over the adapters of one machine.
+struct Services {
+    data: std::path::PathBuf,
+    gallery: Arc<dyn GalleryStore>,
+    database: Database,
+    enroller: Arc<Enroller>,
+    recognizer: Arc<Recognizer>,
+    realtime: Arc<Realtime>,
+    deliverer: Option<Arc<Deliverer>>,
+}
+
+impl Services {
+    fn new(places: &Places, environment: &Environment) -> Result<Self> {
+        let multi_face = environment.multi_face()?;
+        let tolerance = environment.tolerance()?;
+        let cooldown = environment.cooldown()?;
+        let timeout = environment.webhook_timeout()?;
+        let policy = environment.retry_policy()?;
+        let webhook = webhook(environment, timeout)?;
+        let data = places.data(environment);
+        let database = Database::open(&data)?;
+        let engine = models::load_engine(places, environment)?;
+        let min_size = engine.enrollment_min_size();
+        let engine: Arc<dyn FaceEngine> = Arc::new(engine);
+        let gallery: Arc<dyn GalleryStore> = database.gallery();
+        let clock = Arc::new(SystemClock);
+        let hub = database.hub();
+        let deliverer = webhook.map(|webhook| {
+            Arc::new(Deliverer::new(webhook, database.events(), hub.clone(), clock.clone(), policy, timeout))
+        });
+        let cache = GalleryCache::new(gallery.clone(), engine.model().clone());
+        let recognizer = Arc::new(Recognizer::new(engine.clone(), cache, tolerance));
+        let enroller = Enroller::new(engine, gallery.clone(), hub.clone(), clock.clone(), multi_face, min_size);
+        let realtime = Realtime::new(recognizer.clone(), database.events(), deliverer.clone(), hub, clock, cooldown);
+        Ok(Self {
+            data,
+            gallery,
+            database,
+            enroller: Arc::new(enroller),
+            recognizer,
+            realtime: Arc::new(realtime),
+            deliverer,
+        })
+    }
+
+    fn app(&self) -> App {
+        App {
+            enroller: self.enroller.clone(),
+            recognizer: self.recognizer.clone(),
+            realtime: self.realtime.clone(),
+            gallery: self.gallery.clone(),
+            events: self.database.events(),
+            clock: Arc::new(SystemClock),
+            watch: Some(self.database.hub()),
+        }
+    }
+}
+
+/// The webhook, where there is a URL.
+fn webhook(environment: &Environment, timeout: Duration) -> Result<Option<Arc<dyn Webhook>>> {
+    // Both are looked at also where nothing is sent: who mistyped one wants to know it now.
+    let secrets = Secrets::parse(environment.text("ATTENDANCE_HMAC_SECRET").unwrap_or_default())
+        .context("ATTENDANCE_HMAC_SECRET cannot be used")?;
+    let allow_private = environment.flag("ATTENDANCE_WEBHOOK_ALLOW_PRIVATE", true)?;
+    let Some(url) = environment.text("ATTENDANCE_WEBHOOK_URL") else { return Ok(None) };
+    let settings = WebhookSettings {
+        url: url.to_owned(),
+        api_key: environment.text("ATTENDANCE_API_KEY").map(str::to_owned),
+        secrets,
+        timeout,
+        allow_private,
+    };
+    let webhook = HttpWebhook::new(settings).map_err(|error| {
+        let of = match error {
+            WebhookError::ApiKey => "ATTENDANCE_API_KEY cannot be used".to_owned(),
+            _ => format!("ATTENDANCE_WEBHOOK_URL is `{url}`"),
+        };
+        anyhow::Error::new(error).context(of)
+    })?;
+    Ok(Some(Arc::new(webhook)))
+}
+
+/// Sends what is due, until the server stops; also what an earlier run left.
+async fn deliver_due(deliverer: Arc<Deliverer>, mut stopping: watch::Receiver<bool>) {
+    while !*stopping.borrow() {
+        let deliverer = deliverer.clone();
+        // A task of its own: a panic in one batch must not end all deliveries.
+        match tokio::spawn(async move { deliverer.deliver_due(DELIVERY_BATCH).await }).await {
+            Ok(Ok(DELIVERY_BATCH)) => continue,
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(?error, "due events could not be claimed"),
+            Err(error) => tracing::error!(%error, "a batch of deliveries panicked; its events come back"),
+        }
+        let _ = tokio::time::timeout(DELIVERY_PERIOD, stopping.changed()).await;
+    }
+}
+
+/// Lets this process open as many files as the system allows it: every watcher is one, and the usual limit of 1024 is kept
+/// low for programs that use `select`, which this one does not.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, ?limit, "the limit of open files stays as it is");
+    }
+}
+
+/// Returns on SIGTERM or SIGINT.
+pub(crate) async fn stop_signal() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a process may listen for SIGTERM");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+pub(crate) fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+}

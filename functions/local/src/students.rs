@@ -1,0 +1,47 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+use attendance::StudentId;
+use attendance::ports::GalleryStore;
+use attendance_embedded::Database;
+use clap::Subcommand;
+
+use crate::Places;
+use crate::environment::Environment;
+
+/// What `students` does.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Every student and how many embeddings are enrolled
+    List,
+    /// Erase students: their embeddings, crops and pictures
+    ///
+    /// The exit code is 1 where none of them was enrolled.
+    Remove {
+        /// Student ids
+        #[arg(required = true, value_parser = StudentId::parse)]
+        students: Vec<StudentId>,
+    },
+}
+
+pub(crate) fn run(command: &Command, places: &Places, environment: &Environment) -> Result<ExitCode> {
+    let gallery = Database::open(&places.data(environment))?.gallery();
+    let runtime = tokio::runtime::Runtime::new()?;
+    match command {
+        Command::List => {
+            for (student, embeddings) in runtime.block_on(gallery.students())? {
+                println!("{student}\t{embeddings}");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Remove { students } => {
+            let mut total = 0;
+            for student in students {
+                let removed = runtime.block_on(gallery.remove(student))?;
+                println!("{student}: {removed} embeddings removed");
+                total += removed;
+            }
+            Ok(if total == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The realtime client: a camera and a watcher in one.
+
+mod frames;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use futures_util::{SinkExt, StreamExt};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Client, Url};
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::environment::Environment;
+use frames::{Frame, Frames};
+
+/// How long the last frame's push may take to arrive before the command ends.
+const PUSH_PATIENCE: Duration = Duration::from_secs(3);
+/// The wait before a lost WebSocket is opened again.
+const RECONNECT_WAIT: Duration = Duration::from_secs(1);
+
+/// What `watch` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Picture files, folders of them, or http(s) URLs that stream JPEGs; none only listens to the WebSocket
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    server: Url,
+    /// The access key [env: ATTENDANCE_ACCESS_KEY, its first word]
+    #[arg(long)]
+    key: Option<String>,
+    /// Seconds from one frame to the next; frames of a stream that come meanwhile are dropped
+    #[arg(long, default_value_t = 0.2, value_name = "SECONDS")]
+    interval: f64,
+    /// The largest distance that is dispatched
+    #[arg(long)]
+    min_conf: Option<f32>,
+    /// Also dispatch unknown faces
+    #[arg(long)]
+    send_unknown: bool,
+    /// Name of the camera
+    #[arg(long)]
+    device_id: Option<String>,
+    /// Where it hangs
+    #[arg(long)]
+    location_id: Option<String>,
+    /// Who is being taught
+    #[arg(long)]
+    class_id: Option<String>,
+    /// Which lesson
+    #[arg(long)]
+    session_id: Option<String>,
+}
+
+pub(crate) fn run(options: &Options, environment: &Environment) -> Result<ExitCode> {
+    ensure!((0.0..=3600.0).contains(&options.interval), "--interval must be from 0 to 3600 seconds");
+    let key = options.key.clone().or_else(|| environment.words("ATTENDANCE_ACCESS_KEY").into_iter().next());
+    tokio::runtime::Runtime::new()?.block_on(watch(options, key))
+}
+
+async fn watch(options: &Options, key: Option<String>) -> Result<ExitCode> {
+    let pushed = Arc::new(AtomicUsize::new(0));
+    let listener = tokio::spawn(listen(websocket_url(&options.server, key.as_deref())?, pushed.clone()));
+    if options.sources.is_empty() {
+        listener.await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let camera = Camera::new(options, key)?;
+    let (mut told, mut failed) = (0, 0);
+    let mut frames = Frames::open(&options.sources, camera.client.clone());
+    while let Some(frame) = frames.next().await {
+        let started = tokio::time::Instant::now();
+        match camera.post(frame?).await {
+            Ok(dispatched) => told += dispatched,
+            Err(error) => {
+                failed += 1;
+                eprintln!("{error:#}");
+            }
+        }
+        tokio::time::sleep_until(started + Duration::from_secs_f64(options.interval)).await;
+    }
+    let all_pushed = async {
+        while pushed.load(Ordering::Relaxed) < told {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Whether they came in time or not, the frames are done.
+    let _ = tokio::time::timeout(PUSH_PATIENCE, all_pushed).await;
+    listener.abort();
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Posts frames.
+struct Camera {
+    client: Client,
+    url: Url,
+    key: Option<String>,
+}
+
+impl Camera {
+    fn new(options: &Options, key: Option<String>) -> Result<Self> {
+        let mut url = options.server.join("recognize/realtime")?;
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(distance) = options.min_conf {
+                query.append_pair("min_conf", &distance.to_string());
+            }
+            if options.send_unknown {
+                query.append_pair("send_unknown", "true");
+            }
+            let context = [
+                ("device_id", &options.device_id),
+                ("location_id", &options.location_id),
+                ("class_id", &options.class_id),
+                ("session_id", &options.session_id),
+            ];
+            for (name, value) in context {
+                if let Some(value) = value {
+                    query.append_pair(name, value);
+                }
+            }
+        }
+        let client = Client::builder().connect_timeout(Duration::from_secs(5)).build()?;
+        Ok(Self { client, url, key })
+    }
+
+    /// Posts one frame, prints what became of each sighting, and returns how many there were.
+    async fn post(&self, frame: Frame) -> Result<usize> {
+        let Frame { name, bytes } = frame;
+        let form = Form::new().part("image", Part::stream(bytes).file_name("frame"));
+        let mut request = self.client.post(self.url.clone()).multipart(form).timeout(Duration::from_secs(60));
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        let response = request.send().await.with_context(|| format!("{name}: the server does not answer"))?;
+        let status = response.status();
+        let answer: Value = response.json().await.with_context(|| format!("{name}: the server answered {status}"))?;
+        if !status.is_success() {
+            bail!("{name}: {status}: {}", answer["msg"].as_str().unwrap_or("no reason given"));
+        }
+        let results = answer["results"].as_array().map_or(&[][..], Vec::as_slice);
+        println!("{name}: {} faces", results.len());
+        for result in results {
+            println!("  {} distance {}", result["label"].as_str().unwrap_or("?"), result["distance"]);
+        }
+        let dispatch = answer["dispatch"].as_array().map_or(&[][..], Vec::as_slice);
+        for entry in dispatch {
+            let report = &entry["report"];
+            let http_status = report["http_status"].as_u64().map_or(String::new(), |code| format!(" ({code})"));
+            println!(
+                "dispatch[{}] -> {}{http_status} {}",
+                entry["label"].as_str().unwrap_or("?"),
+                report["status"].as_str().unwrap_or("?"),
+                report["message"].as_str().unwrap_or_default()
+            );
+        }
+        Ok(dispatch.len())
+    }
+}
+
+fn websocket_url(server: &Url, key: Option<&str>) -> Result<Url> {
+    let mut url = server.join("ws/recognitions")?;
+    let scheme = if server.scheme() == "https" { "wss" } else { "ws" };
+    if url.set_scheme(scheme).is_err() {
+        bail!("--server must be an http or https URL");
+    }
+    if let Some(key) = key {
+        url.query_pairs_mut().append_pair("key", key);
+    }
+    Ok(url)
+}
+
+/// Prints what is pushed, for ever. After a break it asks for what it missed.
+async fn listen(url: Url, pushed: Arc<AtomicUsize>) {
+    let mut last_seq = None;
+    loop {
+        if let Err(error) = listen_once(&url, &mut last_seq, &pushed).await {
+            eprintln!("WS: {error:#}");
+        }
+        tokio::time::sleep(RECONNECT_WAIT).await;
+    }
+}
+
+async fn listen_once(url: &Url, last_seq: &mut Option<u64>, pushed: &AtomicUsize) -> Result<()> {
+    let mut url = url.clone();
+    if let Some(seq) = last_seq {
+        url.query_pairs_mut().append_pair("since", &seq.to_string());
+    }
+    let (mut socket, _) = tokio_tungstenite::connect_async(url.as_str()).await.context("cannot connect")?;
+    while let Some(message) = socket.next().await {
+        match message.context("the connection broke")? {
+            Message::Text(text) => {
+                println!("WS: {text}");
+                let message: Value = serde_json::from_str(&text).unwrap_or_default();
+                *last_seq = message["seq"].as_u64().or(*last_seq);
+                if message["type"] == "recognized" {
+                    pushed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Message::Close(_) => break,
+            // Answering pings is the library's; flushing sends its answer.
+            _ => socket.flush().await?,
+        }
+    }
+    bail!("the server closed the connection")
+}

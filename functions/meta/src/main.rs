@@ -1,0 +1,31 @@
+//! The function behind every route that looks at no picture.
+
+mod uploads;
+
+use std::sync::Arc;
+
+use attendance::SystemClock;
+use attendance_http::{Facts, Meta, Work, meta_routes};
+use attendance_serverless::Container;
+use lambda_http::Error;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let container = Container::start().await?;
+    let environment = &container.environment;
+    let facts = Facts {
+        tolerance: environment.tolerance()?,
+        webhook_enabled: environment.text("ATTENDANCE_WEBHOOK_URL").is_some(),
+        cooldown: environment.cooldown()?,
+        websocket_url: environment.text("ATTENDANCE_WEBSOCKET_URL").map(str::to_owned),
+    };
+    let meta = Meta {
+        gallery: container.aws.gallery(),
+        events: container.aws.events(),
+        clock: Arc::new(SystemClock),
+        facts,
+        mock_webhook: environment.flag("ATTENDANCE_MOCK_WEBHOOK", false)?,
+        work: Work::default(),
+    };
+    container.serve(meta_routes(meta).merge(uploads::routes(container.aws.inbox()))).await
+}

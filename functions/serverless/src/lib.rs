@@ -1,0 +1,89 @@
+//! What every function of the serverless service does when its container starts.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use attendance::ports::Webhook;
+use attendance::{Deliverer, SystemClock};
+use attendance_aws::{Aws, Environment};
+use attendance_http::{Access, Origins, Uploads, guarded, numbered};
+use attendance_webhook::{HttpWebhook, Secrets, WebhookSettings};
+use axum::Router;
+use lambda_http::Error;
+
+/// The largest picture, in bytes: an invocation takes 6 MB, as base64.
+const IMAGE_LIMIT: u64 = 4 << 20;
+
+/// What all invocations of a container share.
+pub struct Container {
+    /// The variables, and those of the secret.
+    pub environment: Environment,
+    /// The clients.
+    pub aws: Aws,
+}
+
+impl Container {
+    /// The container, with its log as JSON, its settings read and its clients made.
+    ///
+    /// # Errors
+    /// Where a setting or the secret cannot be read: the function does not start.
+    pub async fn start() -> Result<Self, Error> {
+        lambda_http::tracing::init_default_subscriber();
+        let environment = Environment::load().await?;
+        let aws = Aws::new(&environment.aws()?).await;
+        Ok(Self { environment, aws })
+    }
+
+    /// The keys that open the service.
+    ///
+    /// # Errors
+    /// Where there is none: on AWS everybody could reach it.
+    pub fn access(&self) -> Result<Access, Error> {
+        Ok(Access::parse(self.environment.access_keys()?))
+    }
+
+    /// The bounds of what is uploaded. An HTTP API waits 30 seconds.
+    #[must_use]
+    pub fn uploads(&self) -> Uploads {
+        Uploads::new(IMAGE_LIMIT, 16 * IMAGE_LIMIT, Duration::from_secs(29))
+    }
+
+    /// Answers HTTP requests with these routes, for as long as the container lives.
+    ///
+    /// # Errors
+    /// Where a setting does not parse, and where the Lambda runtime is gone.
+    pub async fn serve(&self, routes: Router) -> Result<(), Error> {
+        let origins = Origins::parse(self.environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*"))?;
+        lambda_http::run(numbered(guarded(routes, self.access()?, origins))).await
+    }
+
+    /// The webhook, where there is a URL.
+    ///
+    /// # Errors
+    /// Where a setting does not parse.
+    pub fn webhook(&self) -> Result<Option<Arc<dyn Webhook>>, Error> {
+        let environment = &self.environment;
+        let Some(url) = environment.text("ATTENDANCE_WEBHOOK_URL") else { return Ok(None) };
+        let settings = WebhookSettings {
+            url: url.to_owned(),
+            api_key: environment.text("ATTENDANCE_API_KEY").map(str::to_owned),
+            secrets: Secrets::parse(environment.text("ATTENDANCE_HMAC_SECRET").unwrap_or_default())?,
+            timeout: environment.webhook_timeout()?,
+            allow_private: environment.flag("ATTENDANCE_WEBHOOK_ALLOW_PRIVATE", false)?,
+        };
+        Ok(Some(Arc::new(HttpWebhook::new(settings)?)))
+    }
+
+    /// Who carries accepted events to their end, where there is a webhook.
+    ///
+    /// # Errors
+    /// Where a setting does not parse.
+    pub fn deliverer(&self) -> Result<Option<Arc<Deliverer>>, Error> {
+        let Some(webhook) = self.webhook()? else { return Ok(None) };
+        let (events, push, clock) = (self.aws.events(), self.aws.push(), Arc::new(SystemClock));
+        let (policy, timeout) = (self.environment.retry_policy()?, self.environment.webhook_timeout()?);
+        Ok(Some(Arc::new(Deliverer::new(webhook, events, push, clock, policy, timeout))))
+    }
+}
