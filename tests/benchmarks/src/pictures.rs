@@ -1,0 +1,206 @@
+//! Composes frames and scenes: faces of real photographs on ground that holds none.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use attendance::ports::Purpose;
+use attendance_testkit::sample;
+use attendance_vision::VisionEngine;
+use attendance_vision::stages::{decode, trimmed};
+use fastrand::Rng;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{FilterType, crop_imm, fast_blur, resize};
+use image::{Rgb, RgbImage};
+
+const SEED: u64 = 640_480;
+/// Half the side of what is cut out around a face, in sides of the face: hair, ears and neck come along.
+const REACH: f64 = 1.1;
+/// Where the cut-out begins to fade into the ground, as a part of its radius.
+const FADE: f64 = 0.8;
+
+/// A circle in a picture: where a face is. `side` is that of the detector's box.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Centre, in pixels from the left.
+    pub(crate) x: f64,
+    /// Centre, in pixels from the top.
+    pub(crate) y: f64,
+    /// Side, in pixels.
+    pub(crate) side: f64,
+}
+
+/// A photograph and the largest face in it.
+pub(crate) struct Portrait {
+    pixels: RgbImage,
+    pub(crate) face: Place,
+}
+
+impl Portrait {
+    /// The portrait in this file, or `None` where the engine finds no face in it.
+    pub(crate) fn open(engine: &VisionEngine, path: &Path) -> Result<Option<Self>> {
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let pixels = decode(&bytes).with_context(|| format!("{}", path.display()))?.pixels;
+        let found = engine.detect(&pixels, Purpose::Enroll)?;
+        let largest = found.iter().map(|d| d.rect).max_by_key(|rect| trimmed(rect, &pixels).area());
+        Ok(largest.map(|rect| Self {
+            pixels,
+            face: Place {
+                x: (rect.left + rect.right) as f64 / 2.0,
+                y: (rect.top + rect.bottom) as f64 / 2.0,
+                side: (rect.right - rect.left + 1) as f64,
+            },
+        }))
+    }
+
+    /// Puts the face into `ground` at this place, turned by `turn` radians, mirrored or not.
+    pub(crate) fn paste(&self, ground: &mut RgbImage, place: Place, turn: f64, mirrored: bool) {
+        let scale = place.side / self.face.side;
+        let reach = REACH * self.face.side;
+        let from = |v: f64| (v - reach).max(0.0) as u32;
+        let to = |v: f64, end: u32| (v + reach).clamp(0.0, f64::from(end)) as u32;
+        let (left, top) = (from(self.face.x), from(self.face.y));
+        let (width, height) =
+            (to(self.face.x, self.pixels.width()) - left, to(self.face.y, self.pixels.height()) - top);
+        let resized = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
+        let cut = crop_imm(&self.pixels, left, top, width, height).to_image();
+        let cut = resize(&cut, resized(width), resized(height), FilterType::Triangle);
+        let centre = ((self.face.x - f64::from(left)) * scale, (self.face.y - f64::from(top)) * scale);
+
+        let radius = REACH * place.side;
+        let (sin, cos) = turn.sin_cos();
+        for y in span(place.y, radius, ground.height()) {
+            for x in span(place.x, radius, ground.width()) {
+                let (dx, dy) = (f64::from(x) - place.x, f64::from(y) - place.y);
+                let alpha = ((1.0 - dx.hypot(dy) / radius) / (1.0 - FADE)).clamp(0.0, 1.0);
+                let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
+                let at = (centre.0 + if mirrored { -u } else { u }, centre.1 + v);
+                if let Some(pixel) = bilinear(&cut, at).filter(|_| alpha > 0.0) {
+                    let under = ground.get_pixel_mut(x, y);
+                    for (under, over) in under.0.iter_mut().zip(pixel) {
+                        *under = (f64::from(*under) * (1.0 - alpha) + over * alpha).round() as u8;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The frames of the benchmark, by name, with how many faces each shows.
+pub(crate) fn write_frames(engine: &VisionEngine, into: &Path) -> Result<()> {
+    let portrait = |name: &str| -> Result<Portrait> {
+        Portrait::open(engine, &sample(name))?.with_context(|| format!("no face in {name}"))
+    };
+    let known = [portrait("obama.jpg")?, portrait("biden.jpg")?];
+    let others = [portrait("obama2.jpg")?, portrait("obama3.jpg")?];
+    fs::create_dir_all(into)?;
+    for (width, height) in [(640, 480), (1280, 720), (1920, 1080)] {
+        let mut frame = quiet_ground(width, height);
+        let (x, y) = (f64::from(width) * 0.5, f64::from(height) * 0.45);
+        others[0].paste(&mut frame, Place { x, y, side: f64::from(height) * 0.2 }, 0.0, false);
+        write_jpeg(&into.join(format!("face-{width}x{height}.jpg")), &frame, 90)?;
+    }
+    let mut group = quiet_ground(800, 600);
+    for (i, portrait) in known.iter().chain(&others).enumerate() {
+        let (column, row) = ((i % 2) as f64, (i / 2) as f64);
+        portrait.paste(
+            &mut group,
+            Place { x: 240.0 + 320.0 * column, y: 160.0 + 280.0 * row, side: 110.0 },
+            0.0,
+            false,
+        );
+    }
+    write_jpeg(&into.join("group-800x600.jpg"), &group, 90)?;
+    write_jpeg(&into.join("empty-640x480.jpg"), &ground(640, 480, &mut Rng::with_seed(SEED)), 90)
+}
+
+/// Writes a JPEG of this quality, 1 to 100.
+pub(crate) fn write_jpeg(path: &Path, picture: &RgbImage, quality: u8) -> Result<()> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture)?;
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The peer package's photographs of whole faces, with who is in them.
+pub(crate) fn fetched() -> Vec<(String, PathBuf)> {
+    [("obama", "obama.jpg"), ("obama", "obama2.jpg"), ("obama", "obama3.jpg"), ("biden", "biden.jpg")]
+        .map(|(who, name)| (who.to_owned(), sample(name)))
+        .to_vec()
+}
+
+/// A picture without a face: soft noise at several scales, and shapes with sharp edges.
+pub(crate) fn ground(width: u32, height: u32, random: &mut Rng) -> RgbImage {
+    let mut ground = RgbImage::from_pixel(width, height, colour(random));
+    for (cell, weight) in [(160, 0.5), (40, 0.3), (10, 0.15), (3, 0.1)] {
+        let grid = RgbImage::from_fn(width.div_ceil(cell) + 1, height.div_ceil(cell) + 1, |_, _| colour(random));
+        let layer = resize(&grid, width, height, FilterType::Triangle);
+        for (under, over) in ground.pixels_mut().zip(layer.pixels()) {
+            blend(under, *over, weight);
+        }
+    }
+    for _ in 0..random.u32(8..40) {
+        shape(&mut ground, random);
+    }
+    fast_blur(&ground, 0.3 + random.f32())
+}
+
+fn quiet_ground(width: u32, height: u32) -> RgbImage {
+    fast_blur(&ground(width, height, &mut Rng::with_seed(SEED)), 6.0)
+}
+
+/// Draws a rectangle, an ellipse or a striped rectangle somewhere.
+fn shape(ground: &mut RgbImage, random: &mut Rng) {
+    let (width, height) = ground.dimensions();
+    let (x, y) = (f64::from(random.u32(0..width)), f64::from(random.u32(0..height)));
+    let mut half = || 4.0 + random.f64() * random.f64() * f64::from(height) / 3.0;
+    let (half_width, half_height) = (half(), half());
+    let kind = random.u8(0..3);
+    let stripe = random.u32(3..24);
+    let (first, second) = (colour(random), colour(random));
+    let weight = 0.4 + random.f64() * 0.6;
+    for row in span(y, half_height, height) {
+        for column in span(x, half_width, width) {
+            let (u, v) = ((f64::from(column) - x) / half_width, (f64::from(row) - y) / half_height);
+            let over = match kind {
+                0 => first,
+                1 if u * u + v * v > 1.0 => continue,
+                1 => first,
+                _ if (column / stripe).is_multiple_of(2) => first,
+                _ => second,
+            };
+            blend(ground.get_pixel_mut(column, row), over, weight);
+        }
+    }
+}
+
+fn colour(random: &mut Rng) -> Rgb<u8> {
+    Rgb([random.u8(..), random.u8(..), random.u8(..)])
+}
+
+fn blend(under: &mut Rgb<u8>, over: Rgb<u8>, weight: f64) {
+    for (under, over) in under.0.iter_mut().zip(over.0) {
+        *under = (f64::from(*under) * (1.0 - weight) + f64::from(over) * weight).round() as u8;
+    }
+}
+
+/// The whole pixels within `radius` of `centre` on an axis of `length` pixels.
+fn span(centre: f64, radius: f64, length: u32) -> std::ops::Range<u32> {
+    ((centre - radius).max(0.0) as u32)..((centre + radius).clamp(0.0, f64::from(length)) as u32)
+}
+
+/// The colour between pixels, or `None` outside the picture.
+fn bilinear(picture: &RgbImage, (x, y): (f64, f64)) -> Option<[f64; 3]> {
+    if x < 0.0 || y < 0.0 || x >= f64::from(picture.width() - 1) || y >= f64::from(picture.height() - 1) {
+        return None;
+    }
+    let (column, row) = (x as u32, y as u32);
+    let (s, t) = (x.fract(), y.fract());
+    let mut sum = [0.0; 3];
+    for (dx, dy, weight) in [(0, 0, (1.0 - s) * (1.0 - t)), (1, 0, s * (1.0 - t)), (0, 1, (1.0 - s) * t), (1, 1, s * t)]
+    {
+        for (sum, value) in sum.iter_mut().zip(picture.get_pixel(column + dx, row + dy).0) {
+            *sum += weight * f64::from(value);
+        }
+    }
+    Some(sum)
+}

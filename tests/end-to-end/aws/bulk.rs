@@ -1,0 +1,142 @@
+use std::collections::HashSet;
+
+use attendance_end_to_end::pictures;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+fn label(answer: &Value) -> &Value {
+    &answer["results"][0]["label"]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrolled_picture_lies_in_the_bucket_byte_for_byte() {
+    let stack = Stack::alone().await;
+    stack.target.forget_everybody().await;
+    let student = stack.target.enroll_new("obama", &pictures::obama(0)).await;
+    let keys = stack.keys(&format!("photos/{student}/")).await;
+    assert_eq!(keys.len(), 2, "the picture and its crop: {keys:?}");
+    let photo = keys.iter().find(|key| !key.ends_with(".face.jpg")).expect("the picture");
+    assert_eq!(stack.get(photo).await.expect("there"), pictures::obama(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_picture_is_enrolled_until_it_is_removed() {
+    let stack = Stack::alone().await;
+    stack.target.forget_everybody().await;
+    stack.put("known_faces/dropped/a%20b%2Bc%20(1)~.JPG", &pictures::obama(0)).await;
+    stack.until("it is enrolled", async || stack.encodings().await == 1).await;
+    let seen = stack.target.recognize(&pictures::obama(1)).await;
+    assert_eq!(label(&seen.body), "dropped");
+    stack.put("known_faces/dropped/a%20b%2Bc%20(1)~.JPG", &pictures::biden(0)).await;
+    stack
+        .until("it is replaced", async || {
+            label(&stack.target.recognize(&pictures::biden(1)).await.body) == "dropped"
+                && label(&stack.target.recognize(&pictures::obama(1)).await.body) == "Unknown"
+        })
+        .await;
+    stack.delete("known_faces/dropped/a%20b%2Bc%20(1)~.JPG").await;
+    stack.until("it is gone", async || stack.encodings().await == 0).await;
+    assert!(stack.keys("photos/dropped/").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_counts_once_however_often_and_in_whatever_order_it_comes() {
+    let stack = Stack::alone().await;
+    stack.target.forget_everybody().await;
+    stack.put("known_faces/often/1.jpg", &pictures::obama(0)).await;
+    for _ in 0..5 {
+        stack.notify("ObjectCreated:Put", "known_faces/often/1.jpg").await;
+    }
+    assert_eq!(stack.encodings().await, 1);
+    // A removal that is older than the picture that lies there now, told after it.
+    stack.notify("ObjectRemoved:Delete", "known_faces/often/1.jpg").await;
+    assert_eq!(stack.encodings().await, 1);
+    stack.delete("known_faces/often/1.jpg").await;
+    stack.notify("ObjectRemoved:Delete", "known_faces/often/1.jpg").await;
+    stack.notify("ObjectCreated:Put", "known_faces/often/1.jpg").await;
+    assert_eq!(stack.encodings().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_picture_leaves_a_report_and_is_told() {
+    let stack = Stack::alone().await;
+    stack.target.forget_everybody().await;
+    let mut watcher = stack.target.watch(None).await;
+    for (name, picture, code) in [
+        ("pair.jpg", pictures::pair(), "multiple_faces"),
+        ("nobody.jpg", pictures::nobody(), "no_face"),
+        ("cut.jpg", pictures::truncated(), "invalid_image"),
+        ("film.gif", pictures::gif(), "unsupported_image"),
+    ] {
+        stack.put(&format!("known_faces/refused/{name}"), &picture).await;
+        let told = watcher.next_of("student.refused").await;
+        assert_eq!((&told["file"], &told["code"]), (&json!(format!("refused/{name}")), &json!(code)));
+        let report = stack.get(&format!("reports/refused/{name}.json")).await.expect("a report");
+        let report: Value = serde_json::from_slice(&report).expect("JSON");
+        assert_eq!((&report["ok"], &report["code"]), (&json!(false), &json!(code)));
+    }
+    assert_eq!(stack.encodings().await, 0);
+    stack.target.remove("refused").await;
+    assert!(stack.keys("reports/refused/").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_uploads_a_picture_that_is_too_large_for_an_invocation() {
+    let stack = Stack::alone().await;
+    stack.target.forget_everybody().await;
+    let mut large = pictures::obama(0).to_vec();
+    large.resize(6 << 20, 0);
+    let ask = stack.target.request(reqwest::Method::POST, "/uploads");
+    let wanted = json!({"student_id": "uploaded", "name": "large.jpg", "size": large.len()});
+    let granted: Value = ask.json(&wanted).send().await.expect("sent").json().await.expect("JSON");
+    assert_eq!(granted["ok"], true, "{granted}");
+    let mut put = reqwest::Client::new().put(granted["url"].as_str().expect("a URL")).body(large);
+    for (name, value) in granted["headers"].as_object().expect("headers") {
+        put = put.header(name, value.as_str().expect("text"));
+    }
+    assert!(put.send().await.expect("sent").status().is_success());
+    stack.until("it is enrolled", async || stack.encodings().await == 1).await;
+    for wrong in [
+        json!({"student_id": "unknown", "name": "a.jpg", "size": 1}),
+        json!({"student_id": "a", "name": "b/c.jpg", "size": 1}),
+        json!({"student_id": "a", "name": "a.heic", "size": 1}),
+        json!({"student_id": "a", "name": "a.jpg", "size": 21 << 20}),
+        json!({}),
+    ] {
+        let ask = stack.target.request(reqwest::Method::POST, "/uploads").json(&wrong);
+        assert!(ask.send().await.expect("sent").status().is_client_error(), "{wrong}");
+    }
+    stack.target.remove("uploaded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_dropped_at_once_have_an_outcome_each() {
+    let stack = Stack::alone().await;
+    stack.target.forget_everybody().await;
+    // The local stack starts a process for every notification that waits: five hundred of them take the machine's memory.
+    let picture = |n: u64| match n % 3 {
+        0 => pictures::obama(n),
+        _ => Bytes::from(format!("no picture {n}")),
+    };
+    let drops = (0..24).map(|n| {
+        let stack = &stack;
+        async move { stack.put(&format!("known_faces/many-{}/{n}.jpg", n % 10), &picture(n)).await }
+    });
+    futures_util::future::join_all(drops).await;
+    let reports = async || {
+        let mut reports = HashSet::new();
+        for student in 0..10 {
+            reports.extend(stack.keys(&format!("reports/many-{student}/")).await);
+        }
+        reports.len()
+    };
+    stack.until("every outcome is there", async || reports().await == 16 && stack.encodings().await == 8).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!((reports().await, stack.encodings().await), (16, 8), "none twice");
+    for student in 0..10 {
+        stack.target.remove(&format!("many-{student}")).await;
+    }
+    assert_eq!(stack.encodings().await, 0);
+}

@@ -1,0 +1,164 @@
+use std::time::Duration;
+
+use attendance_end_to_end::{ACCESS_KEYS, Receiver, Target};
+use bytes::Bytes;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::JoinHandle;
+
+/// What AWS takes of a picture, in bytes.
+const IMAGE_LIMIT: usize = 4 << 20;
+
+/// How long something that happens by a notification may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// The deployed service, for one test at a time.
+pub(crate) struct Stack {
+    pub(crate) target: Target,
+    pub(crate) receiver: Receiver,
+    endpoint: String,
+    pub(crate) bucket: String,
+    client: Client,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// Does what the schedule does, for as long as it lives.
+pub(crate) struct ClockWork(JoinHandle<()>);
+
+impl Drop for ClockWork {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this by `cargo xtask test --only aws`"))
+}
+
+impl Stack {
+    pub(crate) async fn alone() -> Self {
+        let alone = ALONE.lock().await;
+        let (http, ws) = (variable("ATTENDANCE_TEST_HTTP"), variable("ATTENDANCE_TEST_WS"));
+        let stack = Self {
+            target: Target::new(&http, &ws, Some(ACCESS_KEYS[0]), IMAGE_LIMIT),
+            receiver: Receiver::start_at(&variable("ATTENDANCE_TEST_RECEIVER")).await,
+            endpoint: variable("ATTENDANCE_TEST_STACK"),
+            bucket: variable("ATTENDANCE_TEST_BUCKET"),
+            client: Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client"),
+            _alone: alone,
+        };
+        stack.forget_everybody().await;
+        stack
+    }
+
+    /// Erases everybody, also whom a test that failed left.
+    async fn forget_everybody(&self) {
+        for shard in 0..8 {
+            let values = json!({":pk": {"S": format!("gallery#{shard}")}, ":sk": {"S": "student#"}});
+            let condition = "pk = :pk AND begins_with(sk, :sk)";
+            let query = json!({"KeyConditionExpression": condition, "ExpressionAttributeValues": values});
+            for row in self.table("Query", query).await["Items"].as_array().expect("rows") {
+                let student = row["sk"]["S"].as_str().and_then(|sk| sk.strip_prefix("student#")).expect("a student");
+                assert_eq!(self.target.remove(student).await.status, 200);
+            }
+        }
+    }
+
+    /// Sends what is due, twice a second: the local stack's schedule has minutes.
+    pub(crate) fn clock(&self) -> ClockWork {
+        let (client, url) = (self.client.clone(), self.function_url("ATTENDANCE_TEST_MAINTAIN"));
+        ClockWork(tokio::spawn(async move {
+            loop {
+                let due = client.post(&url).body(r#"{"job": "deliver"}"#).send().await;
+                assert!(due.expect("the stack answers").status().is_success());
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }))
+    }
+
+    fn function_url(&self, variable_name: &str) -> String {
+        format!("{}/2015-03-31/functions/{}/invocations", self.endpoint, variable(variable_name))
+    }
+
+    /// Invokes the bulk function with S3's notification about this key, as it is encoded in it.
+    pub(crate) async fn notify(&self, event: &str, encoded_key: &str) {
+        let record = json!({
+            "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",
+            "eventTime": "2026-01-01T00:00:00.000Z", "eventName": event,
+            "userIdentity": {"principalId": "x"}, "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+            "responseElements": {},
+            "s3": {
+                "s3SchemaVersion": "1.0", "configurationId": "x",
+                "bucket": {"name": self.bucket, "ownerIdentity": {"principalId": "x"}, "arn": "arn:aws:s3:::x"},
+                "object": {"key": encoded_key, "size": 1, "eTag": "x", "sequencer": "0055AED6DCD90281E5"},
+            },
+        });
+        let url = self.function_url("ATTENDANCE_TEST_BULK_ENROLL");
+        let answer = self.client.post(url).json(&json!({"Records": [record]})).send().await.expect("invoked");
+        let failed = answer.headers().contains_key("x-amz-function-error");
+        let body = answer.text().await.expect("a body");
+        assert!(!failed, "{body}");
+    }
+
+    /// Puts an object; the key is percent-encoded by the caller where need be.
+    pub(crate) async fn put(&self, key: &str, bytes: &Bytes) {
+        let url = format!("{}/{}/{key}", self.endpoint, self.bucket);
+        let answer = self.client.put(url).body(bytes.clone()).send().await.expect("sent");
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    pub(crate) async fn delete(&self, key: &str) {
+        let url = format!("{}/{}/{key}", self.endpoint, self.bucket);
+        assert!(self.client.delete(url).send().await.expect("sent").status().is_success());
+    }
+
+    /// The object's bytes, or `None` where there is none.
+    pub(crate) async fn get(&self, key: &str) -> Option<Bytes> {
+        let url = format!("{}/{}/{key}", self.endpoint, self.bucket);
+        let answer = self.client.get(url).send().await.expect("sent");
+        if answer.status() == 404 {
+            return None;
+        }
+        Some(answer.bytes().await.expect("a body"))
+    }
+
+    /// The keys under a prefix.
+    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
+        let url = format!("{}/{}?list-type=2&prefix={prefix}", self.endpoint, self.bucket);
+        let page = self.client.get(url).send().await.expect("sent").text().await.expect("a body");
+        page.split("<Key>").skip(1).filter_map(|part| Some(part.split_once("</Key>")?.0.to_owned())).collect()
+    }
+
+    /// What DynamoDB answers, about the service's table.
+    pub(crate) async fn table(&self, operation: &str, mut request: Value) -> Value {
+        request["TableName"] = variable("ATTENDANCE_TEST_TABLE").into();
+        let request = self
+            .client
+            .post(&self.endpoint)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(request.to_string());
+        let answer = request.send().await.expect("sent");
+        let status = answer.status();
+        let body: Value = answer.json().await.expect("JSON");
+        assert!(status.is_success(), "{body}");
+        body
+    }
+
+    /// Embeddings stored.
+    pub(crate) async fn encodings(&self) -> u64 {
+        self.target.get("/health").await.body["encodings"].as_u64().expect("a number")
+    }
+
+    /// Returns once `holds` does.
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        while !holds().await {
+            assert!(tokio::time::Instant::now() < end, "it never came to this: {what}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}

@@ -1,0 +1,351 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attendance::ports::{Acceptance, EventStore};
+use attendance::{
+    AttemptOutcome, Context, Event, EventId, EventRecord, EventStatus, FaceBox, FrameSize, Label, NextStep, StudentId,
+    Timestamp,
+};
+use tokio::sync::Barrier;
+
+use super::Open;
+use crate::{answered, delivered, failed};
+
+const COOLDOWN: Duration = Duration::from_secs(5);
+const LEASE: Duration = Duration::from_secs(13);
+const NO_COOLDOWN: Duration = Duration::ZERO;
+
+type Store = Arc<dyn EventStore>;
+
+/// What every [`EventStore`] guarantees.
+pub async fn event_store(fresh: impl AsyncFn() -> Open<dyn EventStore>) {
+    a_cooldown_holds_for_its_time_and_key(fresh().await).await;
+    one_of_many_at_the_same_instant_is_accepted(fresh().await).await;
+    a_clock_that_was_set_back_silences_nobody(fresh().await).await;
+    an_accepted_event_is_stored_with_its_body(fresh().await).await;
+    what_is_refused_leaves_no_event(fresh().await).await;
+    a_lease_runs_out_by_itself(fresh().await).await;
+    one_claimer_gets_an_event(fresh().await).await;
+    the_earliest_are_claimed_first(fresh().await).await;
+    a_failed_try_waits_and_ends_the_lease(fresh().await).await;
+    an_ended_event_is_not_reopened(fresh().await).await;
+    every_kind_of_try_is_kept(fresh().await).await;
+    a_replay_begins_a_new_round(fresh().await).await;
+    a_try_from_before_a_replay_does_not_undo_it(fresh().await).await;
+    pages_hold_every_event_once(fresh().await).await;
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + seconds * 1000)
+}
+
+fn seen(name: &str, when: Timestamp) -> Event {
+    Event {
+        id: EventId::generate(),
+        label: Label::Student(StudentId::parse(name).expect("a valid id")),
+        distance: Some(0.37),
+        at: when,
+        frame: FrameSize { width: 640, height: 480 },
+        face_box: FaceBox { top: 1, right: 4, bottom: 3, left: 2 },
+        context: Context::default(),
+    }
+}
+
+fn stranger(device: Option<&str>, when: Timestamp) -> Event {
+    let context = Context { device_id: device.map(str::to_owned), ..Context::default() };
+    Event { label: Label::Unknown, context, ..seen("x", when) }
+}
+
+async fn accept(store: &Store, event: &Event, cooldown: Duration) -> Acceptance {
+    store.accept(event, cooldown, LEASE).await.expect("accept")
+}
+
+async fn accepted(store: &Store, name: &str, when: Timestamp) -> Event {
+    let event = seen(name, when);
+    assert_eq!(accept(store, &event, NO_COOLDOWN).await, Acceptance::Accepted);
+    event
+}
+
+async fn only(store: &Store) -> EventRecord {
+    let page = store.list(None, 10, None).await.expect("list");
+    assert_eq!(page.events.len(), 1, "one event");
+    page.events.into_iter().next().expect("one event")
+}
+
+async fn claim(store: &Store, now: Timestamp) -> Vec<EventId> {
+    store.claim_due(now, LEASE, 100).await.expect("claim").iter().map(|record| record.id).collect()
+}
+
+fn cooling(seconds: u64) -> Acceptance {
+    Acceptance::Cooling { left: Duration::from_secs(seconds) }
+}
+
+async fn a_cooldown_holds_for_its_time_and_key(open: Open<dyn EventStore>) {
+    let (one, other) = (open(), open());
+    assert_eq!(accept(&one, &seen("a", at(0)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(accept(&other, &seen("a", at(2)), COOLDOWN).await, cooling(3));
+    assert_eq!(accept(&other, &seen("b", at(2)), COOLDOWN).await, Acceptance::Accepted, "another student's is his own");
+    assert_eq!(accept(&one, &seen("a", at(4)), COOLDOWN).await, cooling(1), "what was refused takes no cooldown");
+    assert_eq!(accept(&one, &seen("a", at(5)), COOLDOWN).await, Acceptance::Accepted, "over after exactly its time");
+    assert_eq!(
+        accept(&one, &seen("a", at(6)), Duration::from_secs(1)).await,
+        Acceptance::Accepted,
+        "as the caller has it"
+    );
+    assert_eq!(accept(&one, &seen("a", at(6)), NO_COOLDOWN).await, Acceptance::Accepted, "zero turns it off");
+
+    assert_eq!(accept(&one, &stranger(Some("door"), at(0)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(accept(&one, &stranger(Some("door"), at(1)), COOLDOWN).await, cooling(4), "strangers share a camera's");
+    assert_eq!(accept(&one, &stranger(Some("gate"), at(1)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(accept(&one, &stranger(None, at(1)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(
+        accept(&one, &seen("door", at(1)), COOLDOWN).await,
+        Acceptance::Accepted,
+        "a student called as a camera"
+    );
+}
+
+async fn one_of_many_at_the_same_instant_is_accepted(open: Open<dyn EventStore>) {
+    const AT_ONCE: usize = 8;
+    let handles = [open(), open()];
+    for round in 0..20 {
+        let barrier = Arc::new(Barrier::new(AT_ONCE));
+        let tasks: Vec<_> = (0..AT_ONCE)
+            .map(|n| {
+                let (store, barrier) = (handles[n % 2].clone(), barrier.clone());
+                tokio::spawn(async move {
+                    // Clocks of two processes differ a little, and requests overtake each other.
+                    let event = seen("a", Timestamp::from_millis(at(round * 60).millis() + (n as u64 * 7) % 50));
+                    barrier.wait().await;
+                    accept(&store, &event, COOLDOWN).await
+                })
+            })
+            .collect();
+        let mut accepted = 0;
+        for task in tasks {
+            match task.await.expect("no panic") {
+                Acceptance::Accepted => accepted += 1,
+                Acceptance::Cooling { left } => assert!(left <= COOLDOWN && left > Duration::from_secs(4), "{left:?}"),
+            }
+        }
+        assert_eq!(accepted, 1, "one of {AT_ONCE}");
+    }
+    assert_eq!(handles[0].list(None, 100, None).await.expect("list").events.len(), 20);
+}
+
+async fn a_clock_that_was_set_back_silences_nobody(open: Open<dyn EventStore>) {
+    let store = open();
+    assert_eq!(accept(&store, &seen("a", at(3600)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(accept(&store, &seen("a", at(3598)), COOLDOWN).await, cooling(5), "a request that was overtaken");
+    assert_eq!(accept(&store, &seen("a", at(0)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(accept(&store, &seen("a", at(1)), COOLDOWN).await, cooling(4));
+}
+
+async fn an_accepted_event_is_stored_with_its_body(open: Open<dyn EventStore>) {
+    let (one, other) = (open(), open());
+    let event = accepted(&one, "a", at(0)).await;
+    let record = only(&other).await;
+    assert_eq!(record.id, event.id);
+    assert_eq!(record.student, "a");
+    assert_eq!(record.status, EventStatus::Pending);
+    assert_eq!(record.body, event.body(), "byte for byte: it is signed");
+    assert_eq!((record.accepted, record.round_started), (at(0), at(0)));
+    assert_eq!((record.attempts.len(), record.round_attempts), (0, 0));
+    assert_eq!(record.next_try, Some(at(0).after(LEASE)), "nobody else tries before the lease ends");
+}
+
+async fn what_is_refused_leaves_no_event(open: Open<dyn EventStore>) {
+    let store = open();
+    accept(&store, &seen("a", at(0)), COOLDOWN).await;
+    accept(&store, &seen("a", at(1)), COOLDOWN).await;
+    assert_eq!(only(&store).await.accepted, at(0));
+}
+
+async fn a_lease_runs_out_by_itself(open: Open<dyn EventStore>) {
+    let (one, other) = (open(), open());
+    let event = accepted(&one, "a", at(0)).await;
+    assert!(claim(&other, at(12)).await.is_empty(), "who accepted it is trying");
+    assert_eq!(claim(&other, at(13)).await, [event.id], "who accepted it crashed");
+    assert!(claim(&one, at(25)).await.is_empty());
+    assert_eq!(claim(&one, at(26)).await, [event.id], "who claimed it crashed too");
+}
+
+async fn one_claimer_gets_an_event(open: Open<dyn EventStore>) {
+    let handles = [open(), open()];
+    let mut expected = HashSet::new();
+    for n in 0..40 {
+        expected.insert(accepted(&handles[0], &format!("s{n}"), at(0)).await.id);
+    }
+    let barrier = Arc::new(Barrier::new(8));
+    let tasks: Vec<_> = (0..8)
+        .map(|n| {
+            let (store, barrier) = (handles[n % 2].clone(), barrier.clone());
+            tokio::spawn(async move {
+                barrier.wait().await;
+                store.claim_due(at(60), LEASE, 10).await.expect("claim")
+            })
+        })
+        .collect();
+    let mut claimed = HashSet::new();
+    for task in tasks {
+        let records = task.await.expect("no panic");
+        assert!(records.len() <= 10, "no more than asked for");
+        for record in records {
+            assert_eq!(record.next_try, Some(at(60).after(LEASE)));
+            assert!(claimed.insert(record.id), "no event has two claimers");
+        }
+    }
+    assert_eq!(claimed, expected, "none was left");
+}
+
+async fn the_earliest_are_claimed_first(open: Open<dyn EventStore>) {
+    let store = open();
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        let event = accepted(&store, &format!("s{n}"), at(0)).await;
+        // Due in the opposite order.
+        let next = NextStep::RetryAt(at(100 - 10 * n));
+        store.record(event.id, &failed(at(0), None), next).await.expect("record");
+        ids.insert(0, event.id);
+    }
+    let first = store.claim_due(at(95), LEASE, 2).await.expect("claim");
+    assert_eq!(first.iter().map(|r| r.id).collect::<Vec<_>>(), ids[..2]);
+    assert_eq!(first[0].attempts, [failed(at(0), None)], "a claimed event comes with its tries");
+    assert_eq!(claim(&store, at(95)).await, ids[2..3], "the last is not due");
+    assert!(store.claim_due(at(95), LEASE, usize::MAX).await.expect("claim").is_empty());
+}
+
+async fn a_failed_try_waits_and_ends_the_lease(open: Open<dyn EventStore>) {
+    let store = open();
+    let event = accepted(&store, "a", at(0)).await;
+    let attempt = failed(at(1), Some(Duration::from_millis(2500)));
+    store.record(event.id, &attempt, NextStep::RetryAt(at(6))).await.expect("record");
+    let record = only(&store).await;
+    assert_eq!(record.status, EventStatus::Pending);
+    assert_eq!(record.next_try, Some(at(6)), "the lease is over: what counts is the wait");
+    assert_eq!((record.attempts.as_slice(), record.round_attempts), ([attempt].as_slice(), 1));
+    assert!(claim(&store, at(5)).await.is_empty());
+    assert_eq!(claim(&store, at(6)).await, [event.id]);
+    store.record(event.id, &delivered(at(6)), NextStep::Sent).await.expect("record");
+    let record = only(&store).await;
+    assert_eq!((record.status, record.next_try, record.attempts.len()), (EventStatus::Sent, None, 2));
+    assert!(claim(&store, at(9999)).await.is_empty(), "what ended is not tried again");
+}
+
+async fn an_ended_event_is_not_reopened(open: Open<dyn EventStore>) {
+    let store = open();
+    let event = accepted(&store, "a", at(0)).await;
+    store.record(event.id, &delivered(at(1)), NextStep::Sent).await.expect("record");
+    // The lease had run out and somebody else tried as well.
+    for next in [NextStep::RetryAt(at(2)), NextStep::Dead] {
+        store.record(event.id, &failed(at(1), None), next).await.expect("record");
+        let record = only(&store).await;
+        assert_eq!((record.status, record.next_try), (EventStatus::Sent, None));
+    }
+    assert_eq!(only(&store).await.attempts.len(), 3, "the tries are recorded all the same");
+    assert!(claim(&store, at(9999)).await.is_empty());
+
+    let store = open();
+    let dead = accepted(&store, "b", at(0)).await;
+    store.record(dead.id, &failed(at(1), None), NextStep::Dead).await.expect("record");
+    store.record(dead.id, &failed(at(1), None), NextStep::RetryAt(at(2))).await.expect("record");
+    assert!(claim(&store, at(9999)).await.is_empty());
+    store.record(dead.id, &delivered(at(1)), NextStep::Sent).await.expect("record");
+    let sent = store.list(Some(EventStatus::Sent), 10, None).await.expect("list").events;
+    assert_eq!(sent.len(), 2, "what was given up and arrived after all is sent");
+}
+
+async fn every_kind_of_try_is_kept(open: Open<dyn EventStore>) {
+    let (one, other) = (open(), open());
+    let event = accepted(&one, "a", at(0)).await;
+    let mut attempts = vec![
+        failed(at(1), None),
+        failed(at(2), Some(Duration::from_secs(90))),
+        answered(at(3), 410, AttemptOutcome::Gone),
+        delivered(at(4)),
+    ];
+    attempts[0].http_status = None;
+    attempts[0].message = "the receiver said \"no\"\n\u{1F6AB}".into();
+    for attempt in &attempts {
+        one.record(event.id, attempt, NextStep::RetryAt(at(5))).await.expect("record");
+    }
+    assert_eq!(only(&other).await.attempts, attempts, "oldest first");
+    assert!(one.record(EventId::generate(), &attempts[0], NextStep::Sent).await.is_err(), "there is no such event");
+}
+
+async fn a_replay_begins_a_new_round(open: Open<dyn EventStore>) {
+    let store = open();
+    assert!(!store.replay(EventId::generate(), at(0)).await.expect("replay"), "there is no such event");
+    for (n, ended) in [NextStep::Dead, NextStep::Sent].into_iter().enumerate() {
+        let event = accepted(&store, &format!("s{n}"), at(0)).await;
+        for _ in 0..2 {
+            store.record(event.id, &failed(at(1), None), NextStep::RetryAt(at(2))).await.expect("record");
+        }
+        store.record(event.id, &failed(at(2), None), ended).await.expect("record");
+        assert!(store.replay(event.id, at(1000)).await.expect("replay"));
+        assert!(claim(&store, at(999)).await.is_empty());
+        let record = store.claim_due(at(1000), LEASE, 10).await.expect("claim").pop().expect("due at once");
+        assert_eq!((record.id, record.status), (event.id, EventStatus::Pending));
+        assert_eq!((record.accepted, record.round_started), (at(0), at(1000)));
+        assert_eq!((record.attempts.len(), record.round_attempts), (3, 0), "the old tries stay, and are not counted");
+        // A replay beside a try does not make it two.
+        assert!(store.replay(event.id, at(1001)).await.expect("replay"));
+        assert!(claim(&store, at(1002)).await.is_empty(), "the lease holds");
+        store.record(event.id, &failed(at(1003), None), NextStep::RetryAt(at(9999))).await.expect("record");
+        assert_eq!(store.list(None, 1, None).await.expect("list").events[0].round_attempts, 1);
+    }
+}
+
+async fn a_try_from_before_a_replay_does_not_undo_it(open: Open<dyn EventStore>) {
+    let store = open();
+    for (n, next) in [NextStep::Dead, NextStep::RetryAt(at(9999)), NextStep::Sent].into_iter().enumerate() {
+        let event = accepted(&store, &format!("s{n}"), at(0)).await;
+        // The try began before the replay, and ended after it.
+        assert!(store.replay(event.id, at(2)).await.expect("replay"));
+        let attempt = if next == NextStep::Sent { delivered(at(1)) } else { failed(at(1), None) };
+        store.record(event.id, &attempt, next).await.expect("record");
+        let claimed = store.claim_due(at(3), LEASE, 10).await.expect("claim");
+        if next == NextStep::Sent {
+            assert!(claimed.is_empty(), "it arrived");
+        } else {
+            assert_eq!(claimed.iter().map(|r| (r.id, r.round_attempts)).collect::<Vec<_>>(), [(event.id, 0)]);
+            assert_eq!(claimed[0].attempts.len(), 1, "the try is recorded");
+        }
+    }
+}
+
+async fn pages_hold_every_event_once(open: Open<dyn EventStore>) {
+    let store = open();
+    assert!(store.list(None, 10, None).await.expect("list").next.is_none());
+    let mut ids = Vec::new();
+    for n in 0..7 {
+        let event = accepted(&store, &format!("s{n}"), at(n)).await;
+        ids.insert(0, event.id);
+        if n % 2 == 0 {
+            store.record(event.id, &failed(at(n), None), NextStep::Dead).await.expect("record");
+        }
+    }
+    let dead: Vec<EventId> = ids.iter().copied().step_by(2).collect();
+    let pending: Vec<EventId> = ids.iter().copied().skip(1).step_by(2).collect();
+    let cases = [(None, ids), (Some(EventStatus::Dead), dead), (Some(EventStatus::Pending), pending)];
+    for (status, expected) in cases {
+        for limit in [1, 2, 3, 7, 100] {
+            let mut listed = Vec::new();
+            let mut cursor = None;
+            loop {
+                let page = store.list(status, limit, cursor).await.expect("list");
+                assert!(page.events.len() <= limit);
+                assert!(page.events.iter().all(|event| status.is_none_or(|status| event.status == status)));
+                listed.extend(page.events.iter().map(|event| event.id));
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+                assert_eq!(page.events.len(), limit, "a page before the last is full");
+            }
+            assert_eq!(listed, expected, "newest first, by pages of {limit}");
+        }
+    }
+    assert!(store.list(Some(EventStatus::Sent), 10, None).await.expect("list").events.is_empty());
+}

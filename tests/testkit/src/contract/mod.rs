@@ -1,0 +1,26 @@
+//! The contract suites: one function a port, run by the fakes and by every adapter. A broken guarantee panics.
+
+mod events;
+mod gallery;
+mod push;
+
+use std::sync::Arc;
+
+use attendance::ports::{Push, Watch};
+
+pub use events::event_store;
+pub use gallery::gallery_store;
+pub use push::push;
+
+/// Opens another handle onto one storage, as another process would.
+pub type Open<P> = Box<dyn Fn() -> Arc<P> + Send + Sync>;
+
+/// The closure as an [`Open`].
+pub fn opener<P: ?Sized>(open: impl Fn() -> Arc<P> + Send + Sync + 'static) -> Open<P> {
+    Box::new(open)
+}
+
+/// What tells watchers and lets them watch.
+pub trait PushAndWatch: Push + Watch {}
+
+impl<T: Push + Watch> PushAndWatch for T {}

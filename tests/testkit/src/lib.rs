@@ -1,0 +1,21 @@
+//! What the tests of all crates share: fakes that hold state, and the contract suites of the ports.
+//!
+//! A suite is one function a port, written against the trait alone. It takes a way to make fresh storage, which gives a
+//! way to open independent handles onto that storage: two handles stand for two processes.
+
+mod clock;
+pub mod contract;
+mod engine;
+mod events;
+mod gallery;
+mod pictures;
+mod push;
+mod webhook;
+
+pub use clock::FakeClock;
+pub use engine::{FakeEngine, FakeFace, face, picture};
+pub use events::FakeEvents;
+pub use gallery::FakeGallery;
+pub use pictures::{models, sample};
+pub use push::FakePush;
+pub use webhook::{Delivery, FakeWebhook, answered, delivered, failed};
