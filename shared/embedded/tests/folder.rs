@@ -355,8 +355,7 @@ async fn a_hundred_thousand_embeddings_load_quickly_and_follow_cheaply() {
     println!(
         "100,000 embeddings: read {loaded:?}, built {built:?}; unchanged {unchanged:?}, one new {delta:?}, open {opened:?}"
     );
-    assert!(loaded < Duration::from_secs(5), "{loaded:?}");
-    assert!(unchanged < Duration::from_millis(20) && delta < Duration::from_millis(200), "{unchanged:?} {delta:?}");
+    assert!(unchanged * 10 < loaded && delta * 2 < loaded, "all {loaded:?}, none {unchanged:?}, one {delta:?}");
 }
 
 #[tokio::test]

@@ -117,12 +117,7 @@ async fn events_wait_for_a_server_that_has_a_webhook() {
     let mut server = start(&folder, &without);
     let pending = events(&server.target(), "pending").await;
     assert_eq!(pending.len(), 1);
-    let printed = async {
-        while !server.stdout().contains("events of an earlier run wait") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), printed).await.expect("the operator is told");
+    server.prints("events of an earlier run wait").await;
     let (answer, _) = timed(&server.target(), "?send_unknown=true").await;
     assert_eq!(report(&answer), &json!({"status": "skipped", "message": "webhook_disabled"}));
     server.kill();

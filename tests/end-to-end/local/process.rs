@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use attendance_end_to_end::{ACCESS_KEYS, Receiver, Target, environment};
@@ -44,26 +45,50 @@ pub(crate) struct Outcome {
 /// Runs a command to its end, which must come within a minute.
 pub(crate) fn run(mut command: Command) -> Outcome {
     let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"));
-    let stdout = gather(child.0.stdout.take().expect("it is piped"));
-    let stderr = gather(child.0.stderr.take().expect("it is piped"));
+    let stdout = Gathered::from(child.0.stdout.take().expect("it is piped"));
+    let stderr = Gathered::from(child.0.stderr.take().expect("it is piped"));
     let status = child.wait(Duration::from_secs(60)).expect("the command ends");
-    let text = |gathered: Gathered| gathered.1.join().map(|()| gathered.0.lock().expect("no reader panics").clone());
-    Outcome { code: status.code(), stdout: text(stdout).expect("read"), stderr: text(stderr).expect("read") }
+    Outcome { code: status.code(), stdout: stdout.whole(), stderr: stderr.whole() }
 }
 
-type Gathered = (Arc<Mutex<String>>, std::thread::JoinHandle<()>);
+/// What a process prints, read by a thread as it comes.
+struct Gathered {
+    text: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
+}
 
-fn gather(pipe: impl Read + Send + 'static) -> Gathered {
-    let text = Arc::new(Mutex::new(String::new()));
-    let into = text.clone();
-    let reading = std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            let mut text = into.lock().expect("no reader panics");
-            text.push_str(&line);
-            text.push('\n');
+impl Gathered {
+    fn from(pipe: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let into = text.clone();
+        let reading = std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let mut text = into.lock().expect("no reader panics");
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        Self { text, reading: Some(reading) }
+    }
+
+    /// What came until now: a line may have been printed and not be here yet.
+    fn so_far(&self) -> String {
+        self.text.lock().expect("no reader panics").clone()
+    }
+
+    /// Everything, of a process that has ended.
+    fn whole(mut self) -> String {
+        self.reading.take().map(JoinHandle::join).transpose().expect("no reader panics");
+        self.so_far()
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.so_far());
         }
-    });
-    (text, reading)
+    }
 }
 
 /// A process that is killed when it is dropped.
@@ -118,8 +143,8 @@ impl Folder {
 /// A running server.
 pub(crate) struct Server {
     process: Running,
-    stdout: Arc<Mutex<String>>,
-    stderr: Arc<Mutex<String>>,
+    stdout: Gathered,
+    stderr: Gathered,
     http: String,
     key: Option<String>,
     folder: Folder,
@@ -141,8 +166,8 @@ impl Server {
         let mut command = attendance(folder.path(), variables);
         command.args(["serve", "--addr", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Running(command.spawn().expect("it starts"));
-        let (stdout, _) = gather(process.0.stdout.take().expect("it is piped"));
-        let (stderr, _) = gather(process.0.stderr.take().expect("it is piped"));
+        let stdout = Gathered::from(process.0.stdout.take().expect("it is piped"));
+        let stderr = Gathered::from(process.0.stderr.take().expect("it is piped"));
         let key = variables.iter().any(|(name, _)| *name == "ATTENDANCE_ACCESS_KEY");
         let key = key.then(|| ACCESS_KEYS[0].to_owned());
         let mut server = Self { process, stdout, stderr, http: String::new(), key, folder: folder.clone() };
@@ -180,12 +205,30 @@ impl Server {
         &self.folder
     }
 
+    /// What it printed until now.
     pub(crate) fn stdout(&self) -> String {
-        self.stdout.lock().expect("no reader panics").clone()
+        self.stdout.so_far()
     }
 
+    /// Waits until it has printed this.
+    pub(crate) async fn prints(&self, text: &str) {
+        let begun = Instant::now();
+        while !self.stdout().contains(text) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "`{text}` is not printed: {}", self.stdout());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What it logged until now.
     pub(crate) fn stderr(&self) -> String {
-        self.stderr.lock().expect("no reader panics").clone()
+        self.stderr.so_far()
+    }
+
+    /// Stops it, and returns everything that it logged.
+    pub(crate) async fn stop_and_read_log(mut self) -> String {
+        self.terminate();
+        self.ended(Duration::from_secs(30)).await;
+        self.stderr.whole()
     }
 
     /// Asks it to stop.
@@ -215,10 +258,3 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}\n{}", self.stdout(), self.stderr());
-        }
-    }
-}

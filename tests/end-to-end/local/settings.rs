@@ -71,9 +71,8 @@ async fn the_start_says_where_it_is_and_a_file_of_variables_is_read() {
     )
     .unwrap();
     let server = Server::start_on(&folder, &[("EVENT_COOLDOWN_SECONDS", "11".into())]);
-    let said = server.stdout();
     for part in ["/ws/recognitions", "/docs", "kept", "models", "webhook"] {
-        assert!(said.contains(part), "{part}: {said}");
+        server.prints(part).await;
     }
     assert!(folder.path().join("kept/attendance.db").is_file());
     let config = server.target().get("/config").await.body;
