@@ -2,8 +2,11 @@
 //! Felzenszwalb et al., "Object Detection with Discriminatively Trained Part-Based Models", 2010), with exactly dlib's
 //! order of operations. Single precision without fused multiply-add throughout.
 
+use std::ops::Range;
+
 use super::filter::{PLANES, TAPS};
 use super::planes::Planes;
+use super::simd::Instructions;
 
 /// Side of a cell in pixels.
 pub(super) const CELL: usize = 8;
@@ -61,7 +64,7 @@ impl Features {
 
     /// The features of this picture; no rows where it is too small to have any.
     #[inline(always)]
-    pub(super) fn extract(picture: &Planes) -> Self {
+    pub(super) fn extract<I: Instructions>(picture: &Planes) -> Self {
         // Rounded half up, as (size / 8 + 0.5) is.
         let (cell_rows, cell_columns) = ((picture.height() + CELL / 2) / CELL, (picture.width() + CELL / 2) / CELL);
         if cell_rows <= 2 || cell_columns <= 2 {
@@ -193,29 +196,46 @@ impl Histograms {
         // Gradients exist where all neighbours do: from the second row and column to the last but one.
         let visible = |cells: usize, size: usize| (cells * CELL).min(size).saturating_sub(2);
         let (height, width) = (visible(cell_rows, picture.height()), visible(cell_columns, picture.width()));
-        let mut gradients = Gradients::new(width, 2 * columns);
-        let mut band = Band::new(columns);
-        let mut at = 0;
-        for y in 1..=height {
-            let cell_row = (y + CELL / 2) / CELL;
-            if cell_row != at {
-                histograms.finish_row(at, &mut band);
-                at = cell_row;
+        // A pixel often falls into the bin of the one before it, whose sum the processor does not have yet. Rows that are far
+        // apart have no cell in common: they are worked on side by side.
+        let rows_each = rows.div_ceil(STREAMS);
+        let mut streams: [Stream; STREAMS] =
+            std::array::from_fn(|i| Stream::new(i * rows_each..((i + 1) * rows_each).min(rows), columns, width));
+        for step in 0..=rows_each {
+            for row_in_cell in 0..CELL {
+                for stream in &mut streams {
+                    stream.gradients_at(picture, step, row_in_cell, height)
+                }
+                let below = (row_in_cell as f32 + 0.5) / CELL as f32;
+                let mut active = streams.iter_mut().filter(|stream| stream.active);
+                match [(); STREAMS].map(|()| active.next()) {
+                    [Some(a), Some(b), Some(c), Some(d)] => add([a, b, c, d], below),
+                    [Some(a), Some(b), Some(c), None] => add([a, b, c], below),
+                    [Some(a), Some(b), ..] => add([a, b], below),
+                    [Some(a), ..] => add([a], below),
+                    [None, ..] => {}
+                }
             }
-            gradients.set(picture, y);
-            band.add(&gradients, position(y));
+            for stream in &mut streams {
+                histograms.finish_row(stream, step)
+            }
         }
-        histograms.finish_row(at, &mut band);
-        histograms.finish_row(at + 1, &mut band);
         histograms
     }
 
-    /// Takes the band's upper row as this one, and moves the band down by a row.
+    /// Takes the upper row of the stream's cells, which is complete, and moves its cells down by a row.
     #[inline(always)]
-    fn finish_row(&mut self, row: usize, band: &mut Band) {
+    fn finish_row(&mut self, stream: &mut Stream, step: usize) {
         let columns = self.columns;
+        let (cells, _) = stream.bins.as_chunks_mut::<2>();
+        // The first is the last of the stream above, which had more of its pixels.
+        let Some(row) = (stream.rows.start + step).checked_sub(1).filter(|row| stream.rows.contains(row)) else {
+            for [upper, lower] in cells {
+                (*upper, *lower) = (*lower, 0.0);
+            }
+            return;
+        };
         let bins = &mut self.bins[row * SIGNED * columns..][..SIGNED * columns];
-        let (cells, _) = band.bins.as_chunks_mut::<2>();
         for (bin, [upper, lower]) in bins.iter_mut().zip(cells) {
             *bin = *upper;
             *upper = *lower;
@@ -237,46 +257,67 @@ fn position(coordinate: usize) -> f32 {
     (((coordinate + CELL / 2) % CELL) as f32 + 0.5) / CELL as f32
 }
 
-/// Two rows of cells that are being filled. A pixel's four bins (two columns of two rows) lie side by side, so that one
-/// load, addition and store changes them.
-struct Band {
-    /// Per orientation, per column, per row.
+/// Rows of pixels that are worked on side by side.
+const STREAMS: usize = 4;
+
+/// Two rows of cells that are being filled, on their way down through some of the rows.
+struct Stream {
+    /// The rows of histograms that it is there for.
+    rows: Range<usize>,
+    /// Per orientation, per column, per row: a pixel's four bins (two columns of two rows) lie side by side, so that one
+    /// load, addition and store changes them.
     bins: Vec<f32>,
+    gradients: Gradients,
+    /// Whether there is a row of pixels at this step.
+    active: bool,
 }
 
-impl Band {
-    fn new(columns: usize) -> Self {
-        Self { bins: vec![0.0; SIGNED * columns * 2] }
+impl Stream {
+    fn new(rows: Range<usize>, columns: usize, width: usize) -> Self {
+        let bins = vec![0.0; SIGNED * columns * 2];
+        Self { rows, bins, gradients: Gradients::new(width, 2 * columns), active: false }
     }
 
-    /// Adds a row of gradients in the order of its pixels, of which the row of cells below gets this share.
+    /// The gradients of the step's row of pixels, if the picture has it and a row of cells of this stream needs it.
     #[inline(always)]
-    fn add(&mut self, gradients: &Gradients, below: f32) {
-        let rows = [1.0 - below, below, 1.0 - below, below];
-        let columns: [[f32; 4]; CELL] = std::array::from_fn(|x| {
-            let right = position(x);
-            [1.0 - right, 1.0 - right, right, right]
-        });
-        let (magnitude, bin) = (&gradients.magnitude[..gradients.width], &gradients.bin[..gradients.width]);
-        let ((block_magnitude, tail_magnitude), (block_bin, tail_bin)) =
-            (magnitude.split_at(gradients.blocks), bin.split_at(gradients.blocks));
-        // Gradients begin at x = 1.
-        let mut x = 1;
-        for (&magnitude, &bin) in block_magnitude.iter().zip(block_bin) {
-            let bins = self.bins[bin as usize..].first_chunk_mut::<4>().expect("a bin and its right neighbour");
-            let column = &columns[x % CELL];
-            for i in 0..4 {
-                bins[i] += rows[i] * (column[i] * magnitude);
-            }
-            x = x.wrapping_add(1);
+    fn gradients_at(&mut self, picture: &Planes, step: usize, row_in_cell: usize, height: usize) {
+        // The upper row of cells, of which the pixels of the step are in the lower half, and those below it in the upper.
+        let y = ((self.rows.start + step) * CELL + row_in_cell).checked_sub(CELL + CELL / 2);
+        let wanted = !self.rows.is_empty() && self.rows.start + step <= self.rows.end;
+        let y = y.filter(|y| wanted && (1..=height).contains(y));
+        self.active = y.is_some();
+        if let Some(y) = y {
+            self.gradients.set(picture, y);
         }
-        for (&magnitude, &bin) in tail_magnitude.iter().zip(tail_bin) {
-            let bins = self.bins[bin as usize..].first_chunk_mut::<4>().expect("a bin and its right neighbour");
-            let column = &columns[x % CELL];
-            for i in 0..4 {
-                bins[i] += (rows[i] * column[i]) * magnitude;
-            }
-            x = x.wrapping_add(1);
+    }
+}
+
+/// Adds each stream's row of gradients in the order of its pixels, of which the row of cells below gets this share.
+#[inline(always)]
+fn add<const N: usize>(streams: [&mut Stream; N], below: f32) {
+    let rows = [1.0 - below, below, 1.0 - below, below];
+    let columns: [[f32; 4]; CELL] = std::array::from_fn(|x| {
+        let right = position(x);
+        [1.0 - right, 1.0 - right, right, right]
+    });
+    let (width, blocks) = (streams[0].gradients.width, streams[0].gradients.blocks);
+    let mut streams = streams
+        .map(|Stream { bins, gradients, .. }| (&mut bins[..], &gradients.magnitude[..width], &gradients.bin[..width]));
+    // Gradients begin at x = 1.
+    for i in 0..blocks {
+        let column = &columns[(i + 1) % CELL];
+        for (bins, magnitude, bin) in &mut streams {
+            let bins = bins[bin[i] as usize..].first_chunk_mut::<4>().expect("a bin and its right neighbour");
+            let (before, magnitude) = (*bins, magnitude[i]);
+            *bins = std::array::from_fn(|lane| before[lane] + rows[lane] * (column[lane] * magnitude));
+        }
+    }
+    for i in blocks..width {
+        let column = &columns[(i + 1) % CELL];
+        for (bins, magnitude, bin) in &mut streams {
+            let bins = bins[bin[i] as usize..].first_chunk_mut::<4>().expect("a bin and its right neighbour");
+            let (before, magnitude) = (*bins, magnitude[i]);
+            *bins = std::array::from_fn(|lane| before[lane] + (rows[lane] * column[lane]) * magnitude);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::features::Features;
 use super::model::Template;
-use super::simd::{LANES, Vector};
+use super::simd::{Instructions, Vector};
 
 /// Feature planes.
 pub(super) const PLANES: usize = 31;
@@ -134,12 +134,17 @@ pub(super) fn strips(columns: usize) -> Vec<Strip> {
 
 /// The windows that begin in this strip and reach a threshold plus `adjust`, by detector and row.
 #[inline(always)]
-pub(super) fn search<V: Vector>(features: &Features, strip: Strip, detectors: &[Template], adjust: f64) -> Vec<Window> {
+pub(super) fn search<I: Instructions>(
+    features: &Features,
+    strip: Strip,
+    detectors: &[Template],
+    adjust: f64,
+) -> Vec<Window> {
     match strip {
-        Strip::Wide { start } => search_strip::<V, 32, false>(features, start, detectors, adjust),
-        Strip::Medium { start } => search_strip::<V, 16, false>(features, start, detectors, adjust),
-        Strip::Narrow { start } => search_strip::<V, 8, false>(features, start, detectors, adjust),
-        Strip::Tail { start } => search_strip::<V, 8, true>(features, start, detectors, adjust),
+        Strip::Wide { start } => search_strip::<I::Wide, 32, false>(features, start, detectors, adjust),
+        Strip::Medium { start } => search_strip::<I::Wide, 16, false>(features, start, detectors, adjust),
+        Strip::Narrow { start } => search_strip::<I::Narrow, 8, false>(features, start, detectors, adjust),
+        Strip::Tail { start } => search_strip::<I::Narrow, 8, true>(features, start, detectors, adjust),
     }
 }
 
@@ -180,8 +185,8 @@ fn filter_rows<V: Vector, const W: usize, const TAIL: bool>(
     let taps = filter.row.map(V::splat);
     for (row, out) in filtered.iter_mut().enumerate() {
         let input = &features.row(filter.plane, row)[start..][..W + TAPS - 1];
-        for (i, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
-            *out = sum::<V, TAIL>(&taps, |tap| load(input, LANES * i + tap)).store();
+        for at in (0..W).step_by(V::LANES) {
+            sum::<V, TAIL>(&taps, |tap| V::load(&input[at + tap..])).store(&mut out[at..]);
         }
     }
 }
@@ -194,9 +199,9 @@ fn add_filtered_columns<V: Vector, const W: usize, const TAIL: bool>(
 ) {
     let taps = filter.column.map(V::splat);
     for (out, input) in scores.iter_mut().zip(filtered.windows(TAPS)) {
-        for (i, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
-            let sum = sum::<V, TAIL>(&taps, |tap| load(&input[tap], LANES * i));
-            *out = V::load(out).add(sum).store();
+        for at in (0..W).step_by(V::LANES) {
+            let sum = sum::<V, TAIL>(&taps, |tap| V::load(&input[tap][at..]));
+            V::load(&out[at..]).add(sum).store(&mut out[at..]);
         }
     }
 }
@@ -216,11 +221,6 @@ fn sum<V: Vector, const TAIL: bool>(taps: &[V; TAPS], input: impl Fn(usize) -> V
     let second = product(1).add(product(4)).add(product(7));
     let third = product(2).add(product(5)).add(product(8));
     first.add(second.add(third))
-}
-
-#[inline(always)]
-fn load<V: Vector>(row: &[f32], at: usize) -> V {
-    V::load(row[at..].first_chunk().expect("rows are padded to whole strips"))
 }
 
 #[cfg(test)]

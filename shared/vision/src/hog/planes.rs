@@ -2,6 +2,8 @@
 
 use image::RgbImage;
 
+use super::simd::Instructions;
+
 /// Bytes after a row that may be read (and mean nothing), so that rows are worked through in whole blocks.
 pub(super) const ROW_PADDING: usize = 32;
 
@@ -61,7 +63,7 @@ impl Planes {
     /// four columns, double precision in the columns that are left, and truncation to a byte. What looks like noise
     /// here is not: a resize without it moves scores by 0.04 and more, because its errors add up over the levels.
     #[inline(always)]
-    pub(super) fn resize(&self, width: usize, height: usize) -> Self {
+    pub(super) fn resize<I: Instructions>(&self, width: usize, height: usize) -> Self {
         let mut out = Self::new(width, height);
         let columns = Columns::new(self.width, width);
         let single = columns.left.len();
@@ -80,8 +82,8 @@ impl Planes {
             if rows[0].y != Some(top) {
                 rows.swap(0, 1);
             }
-            rows[0].gather(self, top, &columns.left);
-            rows[1].gather(self, bottom, &columns.left);
+            rows[0].gather::<I>(self, top, &columns);
+            rows[1].gather::<I>(self, bottom, &columns);
             weights.set(&columns.fraction, fraction as f32, (1.0 - fraction) as f32);
 
             for channel in 0..3 {
@@ -105,8 +107,16 @@ struct Columns {
     /// Columns in single precision, a multiple of four: the left neighbour, and how far right of it.
     left: Vec<u32>,
     fraction: Vec<f32>,
+    /// The same left neighbours, each followed by its right one, eight columns at a time.
+    eights: Vec<Eight>,
     /// The columns after them.
     tail: Vec<TailColumn>,
+}
+
+/// Eight columns whose neighbours are among sixteen bytes.
+struct Eight {
+    first: usize,
+    places: [u8; 16],
 }
 
 struct TailColumn {
@@ -131,6 +141,7 @@ impl Columns {
                 fraction.push(x - x.trunc());
             }
         }
+        let eights = left.as_chunks::<8>().0.iter().map_while(Eight::new).collect();
         let mut x = -scale + left.len() as f64 * scale;
         let tail = (left.len()..target)
             .map(|_| {
@@ -139,7 +150,19 @@ impl Columns {
                 TailColumn { left, right: (left + 1).min(source - 1), fraction: x - left as f64 }
             })
             .collect();
-        Self { left, fraction, tail }
+        Self { left, fraction, eights, tail }
+    }
+}
+
+impl Eight {
+    /// Nothing where the neighbours are farther apart, as in a picture made less than half as large.
+    fn new(left: &[u32; 8]) -> Option<Self> {
+        let (first, mut places) = (left[0], [0; 16]);
+        for (places, &left) in places.as_chunks_mut().0.iter_mut().zip(left) {
+            let place = u8::try_from(left - first).ok().filter(|place| *place < 15)?;
+            *places = [place, place + 1];
+        }
+        Some(Self { first: first as usize, places })
     }
 }
 
@@ -155,14 +178,21 @@ impl SourceRow {
     }
 
     #[inline(always)]
-    fn gather(&mut self, source: &Planes, y: usize, left: &[u32]) {
+    fn gather<I: Instructions>(&mut self, source: &Planes, y: usize, columns: &Columns) {
         if self.y == Some(y) {
             return;
         }
         self.y = Some(y);
         for (channel, pairs) in self.pairs.iter_mut().enumerate() {
             let row = source.row(channel, y);
-            for (pair, &left) in pairs.iter_mut().zip(left) {
+            let (eights, _) = pairs.as_chunks_mut::<8>();
+            for (pairs, eight) in eights.iter_mut().zip(&columns.eights) {
+                let bytes = row[eight.first..].first_chunk().expect("the padding is longer");
+                let picked = I::pick(bytes, &eight.places);
+                *pairs = std::array::from_fn(|i| u16::from_le_bytes([picked[2 * i], picked[2 * i + 1]]));
+            }
+            let done = 8 * columns.eights.len();
+            for (pair, &left) in pairs[done..].iter_mut().zip(&columns.left[done..]) {
                 let both = row[left as usize..].first_chunk().expect("left neighbours end before the padding");
                 *pair = u16::from_le_bytes(*both);
             }

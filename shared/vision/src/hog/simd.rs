@@ -1,38 +1,66 @@
-//! The three costly stages, each compiled once for any processor and once for those with AVX2, from the same source:
-//! the results are equal to the bit, because the compiler neither fuses nor reorders floating-point operations.
+//! The three costly stages, each compiled from the same source for any processor, for those with AVX2 and for those with
+//! AVX-512: the results are equal to the bit, because the compiler neither fuses nor reorders floating-point operations.
 
 use super::features::Features;
 use super::filter::{self, Strip, Window};
 use super::model::Template;
 use super::planes::Planes;
 
-/// Numbers in a [`Vector`].
-pub(super) const LANES: usize = 8;
-
-/// Eight numbers that are worked on at once. For the filters, which the compiler does not vectorize well by itself.
+/// Numbers that are worked on at once. For the filters, which the compiler does not vectorize well by itself.
 pub(super) trait Vector: Copy {
+    /// How many.
+    const LANES: usize;
+
     fn splat(value: f32) -> Self;
-    fn load(values: &[f32; LANES]) -> Self;
-    fn store(self) -> [f32; LANES];
+    /// The first of these numbers.
+    fn load(values: &[f32]) -> Self;
+    /// Overwrites the first of these numbers.
+    fn store(self, values: &mut [f32]);
     fn add(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
 }
 
-/// For any processor.
-impl Vector for [f32; LANES] {
+/// What a kind of processor has.
+pub(super) trait Instructions {
+    /// At most eight numbers.
+    type Narrow: Vector;
+    /// At most sixteen numbers.
+    type Wide: Vector;
+
+    /// The bytes at these places, each below 16.
+    fn pick(bytes: &[u8; 16], places: &[u8; 16]) -> [u8; 16];
+}
+
+/// Any processor.
+#[derive(Debug)]
+pub(super) struct Portable;
+
+impl Instructions for Portable {
+    type Narrow = [f32; 8];
+    type Wide = [f32; 8];
+
+    #[inline(always)]
+    fn pick(bytes: &[u8; 16], places: &[u8; 16]) -> [u8; 16] {
+        places.map(|place| bytes[usize::from(place % 16)])
+    }
+}
+
+impl<const N: usize> Vector for [f32; N] {
+    const LANES: usize = N;
+
     #[inline(always)]
     fn splat(value: f32) -> Self {
-        [value; LANES]
+        [value; N]
     }
 
     #[inline(always)]
-    fn load(values: &[f32; LANES]) -> Self {
-        *values
+    fn load(values: &[f32]) -> Self {
+        *values.first_chunk().expect("a whole vector")
     }
 
     #[inline(always)]
-    fn store(self) -> [f32; LANES] {
-        self
+    fn store(self, values: &mut [f32]) {
+        *values.first_chunk_mut().expect("a whole vector") = self;
     }
 
     #[inline(always)]
@@ -53,52 +81,97 @@ impl Vector for [f32; LANES] {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod avx {
-    use std::arch::x86_64::{__m256, _mm256_add_ps, _mm256_mul_ps, _mm256_set1_ps};
+mod x86 {
+    use std::arch::x86_64::*;
 
-    use super::{LANES, Vector};
+    use super::{Instructions, Vector};
 
-    /// A register. Named only by what runs behind the check for AVX2, which is what makes the calls below sound.
-    #[derive(Clone, Copy)]
-    pub(super) struct Avx(__m256);
+    /// A vector in a register. Named only by what runs behind the check for its instructions, which is what makes the calls
+    /// below sound.
+    macro_rules! register {
+        ($name:ident, $register:ty, $lanes:literal, $splat:ident, $add:ident, $mul:ident) => {
+            #[derive(Clone, Copy)]
+            pub(super) struct $name($register);
 
-    impl Vector for Avx {
-        #[inline(always)]
-        fn splat(value: f32) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm256_set1_ps(value) })
+            impl Vector for $name {
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                fn splat(value: f32) -> Self {
+                    // SAFETY: see the macro.
+                    Self(unsafe { $splat(value) })
+                }
+
+                #[inline(always)]
+                fn load(values: &[f32]) -> Self {
+                    let values: [f32; $lanes] = *values.first_chunk().expect("a whole vector");
+                    // SAFETY: both are as many numbers, and every pattern of bits is one.
+                    Self(unsafe { std::mem::transmute::<[f32; $lanes], $register>(values) })
+                }
+
+                #[inline(always)]
+                fn store(self, values: &mut [f32]) {
+                    // SAFETY: as in `load`.
+                    *values.first_chunk_mut().expect("a whole vector") =
+                        unsafe { std::mem::transmute::<$register, [f32; $lanes]>(self.0) };
+                }
+
+                #[inline(always)]
+                fn add(self, other: Self) -> Self {
+                    // SAFETY: see the macro.
+                    Self(unsafe { $add(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                fn mul(self, other: Self) -> Self {
+                    // SAFETY: see the macro.
+                    Self(unsafe { $mul(self.0, other.0) })
+                }
+            }
+        };
+    }
+    register!(Eight, __m256, 8, _mm256_set1_ps, _mm256_add_ps, _mm256_mul_ps);
+    register!(Sixteen, __m512, 16, _mm512_set1_ps, _mm512_add_ps, _mm512_mul_ps);
+
+    /// The SSSE3 instruction that both of the processors below have.
+    #[inline(always)]
+    fn pick(bytes: &[u8; 16], places: &[u8; 16]) -> [u8; 16] {
+        // SAFETY: bytes are bytes; the instruction is there, see `register`.
+        unsafe {
+            let (bytes, places) = (_mm_loadu_si128(bytes.as_ptr().cast()), _mm_loadu_si128(places.as_ptr().cast()));
+            std::mem::transmute::<__m128i, [u8; 16]>(_mm_shuffle_epi8(bytes, places))
         }
+    }
+
+    pub(super) struct Avx2;
+
+    impl Instructions for Avx2 {
+        type Narrow = Eight;
+        type Wide = Eight;
 
         #[inline(always)]
-        fn load(values: &[f32; LANES]) -> Self {
-            // SAFETY: both are eight numbers, and every pattern of bits is one.
-            Self(unsafe { std::mem::transmute::<[f32; LANES], __m256>(*values) })
+        fn pick(bytes: &[u8; 16], places: &[u8; 16]) -> [u8; 16] {
+            pick(bytes, places)
         }
+    }
+
+    pub(super) struct Avx512;
+
+    impl Instructions for Avx512 {
+        type Narrow = Eight;
+        type Wide = Sixteen;
 
         #[inline(always)]
-        fn store(self) -> [f32; LANES] {
-            // SAFETY: as in `load`.
-            unsafe { std::mem::transmute::<__m256, [f32; LANES]>(self.0) }
-        }
-
-        #[inline(always)]
-        fn add(self, other: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm256_add_ps(self.0, other.0) })
-        }
-
-        #[inline(always)]
-        fn mul(self, other: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm256_mul_ps(self.0, other.0) })
+        fn pick(bytes: &[u8; 16], places: &[u8; 16]) -> [u8; 16] {
+            pick(bytes, places)
         }
     }
 }
 
-macro_rules! with_avx2_where_there_is {
+macro_rules! for_each_processor {
     (
         $(#[$doc:meta])*
-        fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty { $body:expr, with AVX2 $avx2:expr }
+        fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty { $($function:ident)::+::<_> }
     ) => {
         $(#[$doc])*
         pub(super) fn $name($($argument: $type),*) -> $result {
@@ -106,37 +179,43 @@ macro_rules! with_avx2_where_there_is {
             {
                 #[target_feature(enable = "avx2")]
                 fn with_avx2($($argument: $type),*) -> $result {
-                    $avx2
+                    $($function)::+::<x86::Avx2>($($argument),*)
                 }
-                if std::arch::is_x86_feature_detected!("avx2") {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn with_avx512($($argument: $type),*) -> $result {
+                    $($function)::+::<x86::Avx512>($($argument),*)
+                }
+                if is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                {
                     // SAFETY: the processor has what the function needs, and it needs nothing else.
+                    return unsafe { with_avx512($($argument),*) };
+                }
+                if is_x86_feature_detected!("avx2") {
+                    // SAFETY: as above.
                     return unsafe { with_avx2($($argument),*) };
                 }
             }
-            $body
-        }
-    };
-    ($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty { $body:expr }) => {
-        with_avx2_where_there_is! {
-            $(#[$doc])* fn $name($($argument: $type),*) -> $result { $body, with AVX2 $body }
+            $($function)::+::<Portable>($($argument),*)
         }
     };
 }
 
-with_avx2_where_there_is! {
+for_each_processor! {
     /// See [`Planes::resize`].
-    fn resize(picture: &Planes, width: usize, height: usize) -> Planes { picture.resize(width, height) }
+    fn resize(picture: &Planes, width: usize, height: usize) -> Planes { Planes::resize::<_> }
 }
 
-with_avx2_where_there_is! {
+for_each_processor! {
     /// See [`Features::extract`].
-    fn extract(picture: &Planes) -> Features { Features::extract(picture) }
+    fn extract(picture: &Planes) -> Features { Features::extract::<_> }
 }
 
-with_avx2_where_there_is! {
+for_each_processor! {
     /// See [`filter::search`].
     fn search(features: &Features, strip: Strip, detectors: &[Template], adjust: f64) -> Vec<Window> {
-        filter::search::<[f32; LANES]>(features, strip, detectors, adjust),
-        with AVX2 filter::search::<avx::Avx>(features, strip, detectors, adjust)
+        filter::search::<_>
     }
 }
