@@ -17,6 +17,9 @@ pub(super) struct Separable {
     column: [f32; TAPS],
 }
 
+/// Several detectors' filters of each plane, in the order of the detectors.
+type ByPlane<'a> = [Vec<(usize, &'a Separable)>; PLANES];
+
 /// A detector's windows as sums of separable ones. Training made the windows of low rank, so two a plane are enough.
 #[derive(Debug, Clone)]
 pub(super) struct FilterBank {
@@ -97,34 +100,25 @@ pub(super) struct Window {
     pub(super) score: f64,
 }
 
-/// Columns that are searched together: few enough for what is worked on to stay in the fastest cache, and of a width
-/// that the compiler knows.
+/// Columns that are searched together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strip {
-    Wide {
-        start: usize,
-    },
-    Medium {
-        start: usize,
-    },
-    Narrow {
-        start: usize,
-    },
+    /// Sixteen.
+    Wide { start: usize },
+    /// Eight.
+    Narrow { start: usize },
     /// The last columns, fewer than eight, in which dlib adds in another order.
-    Tail {
-        start: usize,
-    },
+    Tail { start: usize },
 }
 
-/// Strips that cover this many columns, and fewer than eight more.
+/// Strips that cover this many columns, each once.
 pub(super) fn strips(columns: usize) -> Vec<Strip> {
     let (mut strips, mut start) = (Vec::new(), 0);
     while start < columns {
         let (strip, width) = match columns - start {
             0..8 => (Strip::Tail { start }, 8),
             8..16 => (Strip::Narrow { start }, 8),
-            16..32 => (Strip::Medium { start }, 16),
-            _ => (Strip::Wide { start }, 32),
+            _ => (Strip::Wide { start }, 16),
         };
         strips.push(strip);
         start += width;
@@ -132,7 +126,7 @@ pub(super) fn strips(columns: usize) -> Vec<Strip> {
     strips
 }
 
-/// The windows that begin in this strip and reach a threshold plus `adjust`, by detector and row.
+/// The windows that begin in this strip and reach a threshold plus `adjust`.
 #[inline(always)]
 pub(super) fn search<I: Instructions>(
     features: &Features,
@@ -140,76 +134,70 @@ pub(super) fn search<I: Instructions>(
     detectors: &[Template],
     adjust: f64,
 ) -> Vec<Window> {
+    let mut found = Vec::new();
     match strip {
-        Strip::Wide { start } => search_strip::<I::Wide, 32, false>(features, start, detectors, adjust),
-        Strip::Medium { start } => search_strip::<I::Wide, 16, false>(features, start, detectors, adjust),
-        Strip::Narrow { start } => search_strip::<I::Narrow, 8, false>(features, start, detectors, adjust),
-        Strip::Tail { start } => search_strip::<I::Narrow, 8, true>(features, start, detectors, adjust),
+        Strip::Wide { start } => {
+            for start in (start..start + 16).step_by(I::Wide::LANES) {
+                search_columns::<I::Wide, false>(features, start, detectors, adjust, &mut found);
+            }
+        }
+        Strip::Narrow { start } => search_columns::<I::Narrow, false>(features, start, detectors, adjust, &mut found),
+        Strip::Tail { start } => search_columns::<I::Narrow, true>(features, start, detectors, adjust, &mut found),
     }
+    found
 }
 
+/// Searches as many columns as a vector has lanes.
 #[inline(always)]
-fn search_strip<V: Vector, const W: usize, const TAIL: bool>(
+fn search_columns<V: Vector, const TAIL: bool>(
     features: &Features,
     start: usize,
     detectors: &[Template],
     adjust: f64,
-) -> Vec<Window> {
-    let mut found = Vec::new();
-    let mut scores = vec![[0.0; W]; features.rows];
-    let mut filtered = vec![[0.0; W]; features.padded_rows()];
+    found: &mut Vec<Window>,
+) {
+    let (rows, padded_rows) = (features.rows, features.padded_rows());
+    let mut by_plane: ByPlane<'_> = std::array::from_fn(|_| Vec::new());
     for (detector, template) in detectors.iter().enumerate() {
-        scores.fill([0.0; W]);
         for filter in &template.filters.filters {
-            filter_rows::<V, W, TAIL>(features, start, filter, &mut filtered);
-            add_filtered_columns::<V, W, TAIL>(&filtered, filter, &mut scores);
+            by_plane[filter.plane].push((detector, filter));
         }
-        for (row, scores) in scores.iter().enumerate() {
-            for (column, &score) in (start..features.columns).zip(scores) {
+    }
+    let most = by_plane.iter().map(Vec::len).max().unwrap_or(0);
+    let zeros = || V::splat(0.0);
+    let mut scores = vec![zeros(); detectors.len() * rows];
+    let mut filtered = vec![zeros(); most * padded_rows];
+    for (plane, filters) in by_plane.iter().enumerate() {
+        for row in 0..padded_rows {
+            let input = &features.row(plane, row)[start..];
+            // Read once for all filters.
+            let shifted: [V; TAPS] = std::array::from_fn(|tap| V::load(&input[tap..]));
+            for ((_, filter), filtered) in filters.iter().zip(filtered.chunks_exact_mut(padded_rows)) {
+                filtered[row] = sum::<V, TAIL>(&filter.row, |tap| shifted[tap]);
+            }
+        }
+        for ((detector, filter), filtered) in filters.iter().zip(filtered.chunks_exact(padded_rows)) {
+            let scores = &mut scores[detector * rows..][..rows];
+            for (score, input) in scores.iter_mut().zip(filtered.array_windows::<TAPS>()) {
+                *score = score.add(sum::<V, TAIL>(&filter.column, |tap| input[tap]));
+            }
+        }
+    }
+    for (detector, (template, scores)) in detectors.iter().zip(scores.chunks_exact(rows)).enumerate() {
+        for (row, score) in scores.iter().enumerate() {
+            for (column, score) in (start..features.columns).zip(score.lanes()) {
                 if f64::from(score) >= template.threshold + adjust {
                     found.push(Window { detector, row, column, score: f64::from(score) - template.threshold });
                 }
             }
         }
     }
-    found
-}
-
-#[inline(always)]
-fn filter_rows<V: Vector, const W: usize, const TAIL: bool>(
-    features: &Features,
-    start: usize,
-    filter: &Separable,
-    filtered: &mut [[f32; W]],
-) {
-    let taps = filter.row.map(V::splat);
-    for (row, out) in filtered.iter_mut().enumerate() {
-        let input = &features.row(filter.plane, row)[start..][..W + TAPS - 1];
-        for at in (0..W).step_by(V::LANES) {
-            sum::<V, TAIL>(&taps, |tap| V::load(&input[at + tap..])).store(&mut out[at..]);
-        }
-    }
-}
-
-#[inline(always)]
-fn add_filtered_columns<V: Vector, const W: usize, const TAIL: bool>(
-    filtered: &[[f32; W]],
-    filter: &Separable,
-    scores: &mut [[f32; W]],
-) {
-    let taps = filter.column.map(V::splat);
-    for (out, input) in scores.iter_mut().zip(filtered.windows(TAPS)) {
-        for at in (0..W).step_by(V::LANES) {
-            let sum = sum::<V, TAIL>(&taps, |tap| V::load(&input[tap][at..]));
-            V::load(&out[at..]).add(sum).store(&mut out[at..]);
-        }
-    }
 }
 
 /// A sum in dlib's order: three interleaved ones, the last tap in the first of them; in the tail one after the other.
 #[inline(always)]
-fn sum<V: Vector, const TAIL: bool>(taps: &[V; TAPS], input: impl Fn(usize) -> V) -> V {
-    let product = |tap: usize| input(tap).mul(taps[tap]);
+fn sum<V: Vector, const TAIL: bool>(taps: &[f32; TAPS], input: impl Fn(usize) -> V) -> V {
+    let product = |tap: usize| input(tap).mul(V::splat(taps[tap]));
     if TAIL {
         let mut sum = product(0);
         for tap in 1..TAPS {
@@ -268,8 +256,7 @@ mod tests {
             let mut next = 0;
             for strip in strips(columns) {
                 let (start, width) = match strip {
-                    Strip::Wide { start } => (start, 32),
-                    Strip::Medium { start } => (start, 16),
+                    Strip::Wide { start } => (start, 16),
                     Strip::Narrow { start } => (start, 8),
                     Strip::Tail { start } => (start, columns % 8),
                 };

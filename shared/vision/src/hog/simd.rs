@@ -14,8 +14,8 @@ pub(super) trait Vector: Copy {
     fn splat(value: f32) -> Self;
     /// The first of these numbers.
     fn load(values: &[f32]) -> Self;
-    /// Overwrites the first of these numbers.
-    fn store(self, values: &mut [f32]);
+    /// Them one by one.
+    fn lanes(self) -> impl Iterator<Item = f32>;
     fn add(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
 }
@@ -59,8 +59,8 @@ impl<const N: usize> Vector for [f32; N] {
     }
 
     #[inline(always)]
-    fn store(self, values: &mut [f32]) {
-        *values.first_chunk_mut().expect("a whole vector") = self;
+    fn lanes(self) -> impl Iterator<Item = f32> {
+        self.into_iter()
     }
 
     #[inline(always)]
@@ -110,10 +110,9 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                fn store(self, values: &mut [f32]) {
+                fn lanes(self) -> impl Iterator<Item = f32> {
                     // SAFETY: as in `load`.
-                    *values.first_chunk_mut().expect("a whole vector") =
-                        unsafe { std::mem::transmute::<$register, [f32; $lanes]>(self.0) };
+                    unsafe { std::mem::transmute::<$register, [f32; $lanes]>(self.0) }.into_iter()
                 }
 
                 #[inline(always)]
