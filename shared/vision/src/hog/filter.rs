@@ -168,18 +168,30 @@ fn search_columns<V: Vector, const TAIL: bool>(
     let mut scores = vec![zeros(); detectors.len() * rows];
     let mut filtered = vec![zeros(); most * padded_rows];
     for (plane, filters) in by_plane.iter().enumerate() {
-        for row in 0..padded_rows {
-            let input = &features.row(plane, row)[start..];
-            // Read once for all filters.
-            let shifted: [V; TAPS] = std::array::from_fn(|tap| V::load(&input[tap..]));
+        if V::MANY_REGISTERS {
+            // Every shift of a row is read once and stays in a register for all filters.
+            for row in 0..padded_rows {
+                let input = &features.row(plane, row)[start..];
+                let shifted: [V; TAPS] = std::array::from_fn(|tap| V::load(&input[tap..]));
+                for ((_, filter), filtered) in filters.iter().zip(filtered.chunks_exact_mut(padded_rows)) {
+                    filtered[row] = sum::<V, TAIL>(|tap| shifted[tap].mul(V::splat(filter.row[tap])));
+                }
+            }
+        } else {
+            // A filter's taps stay in registers for all rows.
             for ((_, filter), filtered) in filters.iter().zip(filtered.chunks_exact_mut(padded_rows)) {
-                filtered[row] = sum::<V, TAIL>(&filter.row, |tap| shifted[tap]);
+                let taps = filter.row.map(V::splat);
+                for (row, filtered) in filtered.iter_mut().enumerate() {
+                    let input = &features.row(plane, row)[start..];
+                    *filtered = sum::<V, TAIL>(|tap| V::load(&input[tap..]).mul(taps[tap]));
+                }
             }
         }
         for ((detector, filter), filtered) in filters.iter().zip(filtered.chunks_exact(padded_rows)) {
+            let taps = filter.column.map(V::splat);
             let scores = &mut scores[detector * rows..][..rows];
             for (score, input) in scores.iter_mut().zip(filtered.array_windows::<TAPS>()) {
-                *score = score.add(sum::<V, TAIL>(&filter.column, |tap| input[tap]));
+                *score = score.add(sum::<V, TAIL>(|tap| input[tap].mul(taps[tap])));
             }
         }
     }
@@ -194,10 +206,9 @@ fn search_columns<V: Vector, const TAIL: bool>(
     }
 }
 
-/// A sum in dlib's order: three interleaved ones, the last tap in the first of them; in the tail one after the other.
+/// The sum of the taps' products in dlib's order: three interleaved ones, the last tap in the first of them; in the tail one after the other.
 #[inline(always)]
-fn sum<V: Vector, const TAIL: bool>(taps: &[f32; TAPS], input: impl Fn(usize) -> V) -> V {
-    let product = |tap: usize| input(tap).mul(V::splat(taps[tap]));
+fn sum<V: Vector, const TAIL: bool>(product: impl Fn(usize) -> V) -> V {
     if TAIL {
         let mut sum = product(0);
         for tap in 1..TAPS {

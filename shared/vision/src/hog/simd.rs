@@ -10,6 +10,8 @@ use super::planes::Planes;
 pub(super) trait Vector: Copy {
     /// How many.
     const LANES: usize;
+    /// Whether the processor has thirty-two registers for them, not sixteen.
+    const MANY_REGISTERS: bool;
 
     fn splat(value: f32) -> Self;
     /// The first of these numbers.
@@ -47,6 +49,7 @@ impl Instructions for Portable {
 
 impl<const N: usize> Vector for [f32; N] {
     const LANES: usize = N;
+    const MANY_REGISTERS: bool = false;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -95,6 +98,7 @@ mod x86 {
 
             impl Vector for $name {
                 const LANES: usize = $lanes;
+                const MANY_REGISTERS: bool = $lanes == 16;
 
                 #[inline(always)]
                 fn splat(value: f32) -> Self {
