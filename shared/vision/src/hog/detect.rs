@@ -11,7 +11,7 @@ use super::filter::{Window, strips};
 use super::model::Template;
 use super::model::{HogModelError, Model, Overlap};
 use super::planes::Planes;
-use super::simd;
+use super::simd::Processor;
 
 /// Pixels of the face that a window is made for, at the finest level.
 const WINDOW: f64 = 80.0;
@@ -76,10 +76,11 @@ impl HogDetector {
         if image.width() == 0 || image.height() == 0 {
             return Vec::new();
         }
+        let processor = Processor::best();
         let upsample = search.upsample.min(MAX_UPSAMPLE);
         let mut picture = Planes::from_rgb(image);
         for _ in 0..upsample {
-            picture = simd::resize(&picture, 2 * picture.width() + 2, 2 * picture.height() + 1);
+            picture = processor.resize(&picture, 2 * picture.width() + 2, 2 * picture.height() + 1);
         }
         let first_level = first_level(f64::from(search.min_size) * f64::from(1u32 << upsample));
 
@@ -89,12 +90,12 @@ impl HogDetector {
             for level in 0..levels(picture.width(), picture.height()) {
                 if level > 0 {
                     let (width, height) = (5 * picture.width() / 6, 5 * picture.height() / 6);
-                    picture = Arc::new(simd::resize(&picture, width, height));
+                    picture = Arc::new(processor.resize(&picture, width, height));
                 }
                 if level >= first_level {
                     let (picture, found) = (Arc::clone(&picture), &found);
                     scope.spawn(move |_| {
-                        let candidates = self.search_level(picture, level, search.adjust);
+                        let candidates = self.search_level(processor, picture, level, search.adjust);
                         found.lock().unwrap_or_else(PoisonError::into_inner).extend(candidates);
                     });
                 }
@@ -111,12 +112,12 @@ impl HogDetector {
         &self.model.detectors
     }
 
-    fn search_level(&self, picture: Arc<Planes>, level: u32, adjust: f64) -> Vec<Candidate> {
-        let features = simd::extract(&picture);
+    fn search_level(&self, processor: Processor, picture: Arc<Planes>, level: u32, adjust: f64) -> Vec<Candidate> {
+        let features = processor.extract(&picture);
         drop(picture);
         strips(features.columns)
             .into_par_iter()
-            .flat_map_iter(|strip| simd::search(&features, strip, &self.model.detectors, adjust))
+            .flat_map_iter(|strip| processor.search(&features, strip, &self.model.detectors, adjust))
             .map(|window| Candidate::new(&window, level))
             .collect()
     }

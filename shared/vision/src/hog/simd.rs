@@ -34,7 +34,6 @@ pub(super) trait Instructions {
 }
 
 /// Any processor.
-#[derive(Debug)]
 pub(super) struct Portable;
 
 impl Instructions for Portable {
@@ -171,52 +170,96 @@ mod x86 {
     }
 }
 
-macro_rules! for_each_processor {
+/// What the costly stages are compiled for. One that is not [`Kind::Portable`] exists only where it was detected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Processor(Kind);
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Processor {
+    /// The fastest that this machine runs.
+    pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                return Self(Kind::Avx512);
+            }
+            if is_x86_feature_detected!("avx2") {
+                return Self(Kind::Avx2);
+            }
+        }
+        Self(Kind::Portable)
+    }
+
+    /// All that this machine runs.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        let all = [
+            Kind::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512,
+        ];
+        let best = Self::best().0 as usize;
+        all.into_iter().filter(|kind| *kind as usize <= best).map(Self).collect()
+    }
+}
+
+macro_rules! for_each_kind {
     (
         $(#[$doc:meta])*
         fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty { $($function:ident)::+::<_> }
     ) => {
-        $(#[$doc])*
-        pub(super) fn $name($($argument: $type),*) -> $result {
-            #[cfg(target_arch = "x86_64")]
-            {
+        impl Processor {
+            $(#[$doc])*
+            pub(super) fn $name(self, $($argument: $type),*) -> $result {
+                #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx2")]
                 fn with_avx2($($argument: $type),*) -> $result {
                     $($function)::+::<x86::Avx2>($($argument),*)
                 }
+                #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
                 fn with_avx512($($argument: $type),*) -> $result {
                     $($function)::+::<x86::Avx512>($($argument),*)
                 }
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                {
-                    // SAFETY: the processor has what the function needs, and it needs nothing else.
-                    return unsafe { with_avx512($($argument),*) };
-                }
-                if is_x86_feature_detected!("avx2") {
+                match self.0 {
+                    Kind::Portable => $($function)::+::<Portable>($($argument),*),
+                    // SAFETY: such a processor exists only where all that the function needs was detected.
+                    #[cfg(target_arch = "x86_64")]
+                    Kind::Avx2 => unsafe { with_avx2($($argument),*) },
                     // SAFETY: as above.
-                    return unsafe { with_avx2($($argument),*) };
+                    #[cfg(target_arch = "x86_64")]
+                    Kind::Avx512 => unsafe { with_avx512($($argument),*) },
                 }
             }
-            $($function)::+::<Portable>($($argument),*)
         }
     };
 }
 
-for_each_processor! {
+for_each_kind! {
     /// See [`Planes::resize`].
     fn resize(picture: &Planes, width: usize, height: usize) -> Planes { Planes::resize::<_> }
 }
 
-for_each_processor! {
+for_each_kind! {
     /// See [`Features::extract`].
     fn extract(picture: &Planes) -> Features { Features::extract::<_> }
 }
 
-for_each_processor! {
+for_each_kind! {
     /// See [`filter::search`].
     fn search(features: &Features, strip: Strip, detectors: &[Template], adjust: f64) -> Vec<Window> {
         filter::search::<_>

@@ -7,10 +7,10 @@ use std::path::Path;
 use attendance_models::{ModelName, ModelsDir, pull_samples};
 use image::RgbImage;
 
-use super::features::Features;
 use super::filter;
 use super::planes::Planes;
-use super::{HogDetection, HogDetector, HogModelError, HogSearch, simd};
+use super::simd::Processor;
+use super::{HogDetection, HogDetector, HogModelError, HogSearch};
 
 const SEARCH: HogSearch = HogSearch { upsample: 0, adjust: 0.0, min_size: 0 };
 
@@ -55,7 +55,7 @@ fn resizes_as_dlib_does() {
         let words: Vec<&str> = line.split(' ').collect();
         let picture = Planes::from_rgb(&noise(number(words[1]), number(words[2]), number(words[4])));
         let (width, height): (usize, usize) = (number(words[6]), number(words[7]));
-        let resized = simd::resize(&picture, width, height);
+        let resized = Processor::best().resize(&picture, width, height);
         assert_eq!((resized.width(), resized.height()), (width, height));
         // FNV-1a of the interleaved pixels.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -103,17 +103,31 @@ fn finds_what_dlib_finds_to_the_bit() {
 #[test]
 fn vector_instructions_change_nothing() {
     let detector = detector();
-    for (width, height, scale) in [(300, 211, 7), (158, 97, 1), (64, 80, 20)] {
+    let [portable, others @ ..] = &Processor::all()[..] else { panic!("one runs everywhere") };
+    println!("{others:?}");
+    for (width, height, scale) in [(300, 211, 7), (158, 97, 1), (64, 80, 20), (640, 480, 40)] {
         let picture = Planes::from_rgb(&hills(width, height, scale, 5));
-        let smaller = picture.resize(5 * width as usize / 6, 5 * height as usize / 6);
-        assert_eq!(smaller, simd::resize(&picture, smaller.width(), smaller.height()));
-        let (portable, vector) = (Features::extract(&smaller), simd::extract(&smaller));
-        assert_eq!(portable, vector);
-        for strip in filter::strips(portable.columns) {
-            // Low enough for every window to be compared.
-            let found = filter::search::<[f32; 8]>(&portable, strip, detector.templates(), -100.0);
-            assert_eq!(found, simd::search(&vector, strip, detector.templates(), -100.0));
-            assert!(!found.is_empty());
+        let (width, height) = (width as usize, height as usize);
+        for (to_width, to_height) in [(5 * width / 6, 5 * height / 6), (2 * width + 2, 2 * height + 1), (30, 31)] {
+            let resized = portable.resize(&picture, to_width, to_height);
+            let features = portable.extract(&resized);
+            for other in others {
+                assert_eq!(resized, other.resize(&picture, to_width, to_height), "{other:?}");
+                assert_eq!(features, other.extract(&resized), "{other:?}");
+            }
+            for strip in filter::strips(features.columns) {
+                // Low enough for every window to be compared.
+                let search = |processor: &Processor| {
+                    let mut found = processor.search(&features, strip, detector.templates(), -100.0);
+                    found.sort_by_key(|window| (window.detector, window.row, window.column));
+                    found
+                };
+                let found = search(portable);
+                assert!(found.len() >= 5 * features.rows, "{}", found.len());
+                for other in others {
+                    assert_eq!(found, search(other), "{other:?}");
+                }
+            }
         }
     }
 }
