@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use attendance::{MultiFace, RetryPolicy, Tolerance};
-use attendance_vision::{Detector, DetectorMode, VisionSettings};
+use attendance_vision::VisionSettings;
 
 /// The process's variables, and those of a `.env` file in the working directory where the process has none.
 pub(crate) struct Environment(HashMap<String, String>);
@@ -75,30 +75,7 @@ impl Environment {
 
     /// How faces are found.
     pub(crate) fn vision(&self) -> Result<VisionSettings> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let detector = self.value("FACE_DETECTOR", Detector::Auto, "auto, hog, cnn or yunet", |text| match text {
-            "auto" => Some(Detector::Auto),
-            "hog" => Some(Detector::Hog),
-            "cnn" => Some(Detector::Cnn),
-            "yunet" => Some(Detector::Yunet),
-            _ => None,
-        })?;
-        // What each finds at its usual price: HOG with one upsampling, as the replaced service; the others without.
-        let min_size = if matches!(detector, Detector::Auto | Detector::Hog) { 40 } else { 80 };
-        Ok(VisionSettings {
-            detector,
-            mode: self.value("FACE_DETECTOR_MODE", DetectorMode::Fast, "fast or exact", |text| match text {
-                "fast" => Some(DetectorMode::Fast),
-                "exact" => Some(DetectorMode::Exact),
-                _ => None,
-            })?,
-            min_size: self.value("FACE_MIN_SIZE", min_size, "a whole number of pixels from 20 to 2000", |text| {
-                text.parse().ok().filter(|n| (20..=2000).contains(n))
-            })?,
-            threads: self.value("ATTENDANCE_THREADS", cores, "a whole number from 1 to 1024", |text| {
-                text.parse().ok().filter(|n| (1..=1024).contains(n))
-            })?,
-        })
+        Ok(VisionSettings::from_variables(|name| self.text(name))?)
     }
 
     /// `FACE_TOLERANCE`.
@@ -207,9 +184,8 @@ mod tests {
         refusal(of("ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS", "0").webhook_timeout());
         refusal(of("ATTENDANCE_RETRY_SCHEDULE", "5s,,1m").retry_policy());
         refusal(of("ATTENDANCE_RETRY_FOR", "soon").retry_policy());
-        refusal(of("FACE_DETECTOR", "best").vision());
-        refusal(of("FACE_MIN_SIZE", "5").vision());
-        refusal(of("ATTENDANCE_THREADS", "0").vision());
+        let message = refusal(of("FACE_DETECTOR", "best").vision());
+        assert_eq!(message, "FACE_DETECTOR is `best`; allowed is auto, hog, cnn or yunet");
         refusal(of("ATTENDANCE_ADDR", "localhost").address());
         refusal(of("ENROLL_MULTI_FACE", "some").multi_face());
     }

@@ -4,6 +4,7 @@
 
 mod bulk_enroll;
 mod compare;
+mod connections;
 mod environment;
 mod events;
 mod import;
@@ -118,9 +119,14 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
+    let command = cli.command.unwrap_or(Command::Serve(cli.serve));
+    if !matches!(command, Command::Serve(_) | Command::Receiver(_)) {
+        // A tool whose output nobody reads any more (`| head`) ends like any other. A server goes on.
+        sigpipe::reset();
+    }
     let environment = Environment::load()?;
     let places = cli.places;
-    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+    match command {
         Command::Serve(options) => serve::run(&options, &places, &environment),
         Command::Recognize(options) => recognize::run(&options, &places, &environment),
         Command::Compare(options) => compare::run(&options, &places, &environment),

@@ -10,8 +10,9 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 
+use crate::connections::{self, Limits};
 use crate::environment::Environment;
-use crate::serve::{log_to_stderr, stop_signal};
+use crate::serve::{log_to_stderr, raise_file_limit, say, stop_signal};
 
 /// What `receiver` takes.
 #[derive(Args)]
@@ -50,15 +51,16 @@ pub(crate) fn run(options: &Options, environment: &Environment) -> Result<ExitCo
     let signature = asked(gate.has_secrets(), "ATTENDANCE_HMAC_SECRET");
     let attendance =
         Attendance::open(&options.db).with_context(|| format!("{} cannot be opened", options.db.display()))?;
+    let limits = Limits::for_open_files(raise_file_limit());
     let settings = Settings { gate, attendance, window: options.window, zone: TimeZone::system() };
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener =
             TcpListener::bind(options.addr).await.with_context(|| format!("cannot listen on {}", options.addr))?;
-        println!("The receiver listens on http://{}/attendance", listener.local_addr()?);
-        println!("  attendance {}", options.db.display());
-        println!("  bearer     {bearer}");
-        println!("  signature  {signature}");
-        axum::serve(listener, router(settings)).with_graceful_shutdown(stop_signal()).await?;
+        say(format_args!("The receiver listens on http://{}/attendance", listener.local_addr()?));
+        say(format_args!("  attendance {}", options.db.display()));
+        say(format_args!("  bearer     {bearer}"));
+        say(format_args!("  signature  {signature}"));
+        connections::serve(listener, router(settings), limits, stop_signal()).await;
         Ok(ExitCode::SUCCESS)
     })
 }

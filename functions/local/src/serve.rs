@@ -1,4 +1,5 @@
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::connections::{self, Limits};
 use crate::environment::Environment;
 use crate::{Places, models, tls};
 
@@ -50,9 +52,9 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
              or start with --open to let everybody in"
         );
     }
-    raise_file_limit();
+    let limits = Limits::for_open_files(raise_file_limit());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(addr, access, &options.tls, places, environment))?;
+    runtime.block_on(serve(addr, access, limits, &options.tls, places, environment))?;
     // Pictures that are still being scanned belong to requests that are gone.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
@@ -61,6 +63,7 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
 async fn serve(
     addr: SocketAddr,
     access: Access,
+    limits: Limits,
     tls: &tls::Options,
     places: &Places,
     environment: &Environment,
@@ -82,41 +85,44 @@ async fn serve(
     let app = router(services.app(), settings, work.clone());
 
     let (http, ws) = if identity.is_some() { ("https", "wss") } else { ("http", "ws") };
-    println!("Attendance listens on {http}://{addr}");
+    say(format_args!("Attendance listens on {http}://{addr}"));
     for reachable in addr.ip().is_unspecified().then(tls::addresses).unwrap_or_default() {
-        println!("             {http}://{}/", SocketAddr::new(reachable, addr.port()));
+        say(format_args!("             {http}://{}/", SocketAddr::new(reachable, addr.port())));
     }
-    println!("  pages      {http}://{addr}/ (the kiosk), /enrol and /live");
-    println!("  WebSocket  {ws}://{addr}/ws/recognitions");
-    println!("  API page   {http}://{addr}/docs");
+    say(format_args!("  pages      {http}://{addr}/ (the kiosk), /enrol and /live"));
+    say(format_args!("  WebSocket  {ws}://{addr}/ws/recognitions"));
+    say(format_args!("  API page   {http}://{addr}/docs"));
     if let Some(identity) = &identity {
-        println!("  TLS        {}", identity.description);
+        say(format_args!("  TLS        {}", identity.description));
     }
-    println!("  data       {} ({} students, {} embeddings)", services.data.display(), counts.labels, counts.encodings);
-    println!("  models     {}", places.models(environment).display());
-    println!(
-        "  webhook    {}",
-        if services.deliverer.is_some() { "on" } else { "off (ATTENDANCE_WEBHOOK_URL is empty)" }
-    );
+    say(format_args!(
+        "  data       {} ({} students, {} embeddings)",
+        services.data.display(),
+        counts.labels,
+        counts.encodings
+    ));
+    say(format_args!("  models     {}", places.models(environment).display()));
+    let webhook = if services.deliverer.is_some() { "on" } else { "off (ATTENDANCE_WEBHOOK_URL is empty)" };
+    say(format_args!("  webhook    {webhook}"));
     if services.deliverer.is_none() && !waiting.events.is_empty() {
-        println!("             events of an earlier run wait for it: `attendance events list --status pending`");
+        say("             events of an earlier run wait for it: `attendance events list --status pending`");
     }
 
     let stopping = work.clone();
     let shutdown = async move {
         stop_signal().await;
-        println!("stopping: finishing what runs");
+        say("stopping: finishing what runs");
         stopping.begin_stop();
     };
-    let mut stopped: Pin<Box<dyn Future<Output = io::Result<()>>>> = match identity {
-        None => Box::pin(axum::serve(listener, app).with_graceful_shutdown(shutdown).into_future()),
+    let mut stopped: Pin<Box<dyn Future<Output = ()>>> = match identity {
+        None => Box::pin(connections::serve(listener, app, limits, shutdown)),
         Some(identity) => {
             let (listener, app) = (tls::TlsListener::new(listener, identity), tls::secured(app));
-            Box::pin(axum::serve(listener, app).with_graceful_shutdown(shutdown).into_future())
+            Box::pin(connections::serve(listener, app, limits, shutdown))
         }
     };
     tokio::select! {
-        result = &mut stopped => result?,
+        () = &mut stopped => {}
         // A client that never finishes its request must not keep the process from ending.
         () = async { stop_signal().await; tokio::time::sleep(STOP_PATIENCE).await } => {}
     }
@@ -229,12 +235,21 @@ async fn deliver_due(deliverer: Arc<Deliverer>, mut stopping: watch::Receiver<bo
 }
 
 /// Lets this process open as many files as the system allows it: every watcher is one, and the usual limit of 1024 is kept
-/// low for programs that use `select`, which this one does not.
-fn raise_file_limit() {
+/// low for programs that use `select`, which this one does not. Returns the limit; `None` where there is none.
+pub(crate) fn raise_file_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::warn!(%error, ?limit, "the limit of open files stays as it is");
+    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(%error, ?limit, "the limit of open files stays as it is");
+            limit.current
+        }
     }
+}
+
+/// Prints a line. A server goes on also where nobody reads what it says any more.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Returns on SIGTERM or SIGINT.

@@ -236,7 +236,12 @@ fn secure_address(head: &str) -> Option<String> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::pki_types::ServerName;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
     use super::*;
+    use crate::connections::{Limits, serve};
 
     #[test]
     fn a_certificate_is_made_once_and_only_its_owner_may_read_it() {
@@ -272,6 +277,33 @@ mod tests {
         assert!(failure("one.pem", "two.pem").contains("cannot be used together"));
         let options = Options { tls: false, tls_cert: Some(path("one.pem")), tls_key: Some(path("one.pem")) };
         assert!(options.identity(data.path()).expect("they belong together").is_some());
+    }
+
+    #[tokio::test]
+    async fn who_agrees_on_tls_and_then_sends_nothing_is_closed() {
+        let data = tempfile::tempdir().expect("a folder");
+        let options = Options { tls: true, ..Options::default() };
+        let identity = options.identity(data.path()).expect("a certificate").expect("TLS is asked for");
+        let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = tcp.local_addr().expect("a port");
+        let limits = Limits { head_patience: Duration::from_millis(300), connections: 8 };
+        tokio::spawn(serve(TlsListener::new(tcp, identity), Router::new(), limits, std::future::pending()));
+
+        let mut trusted = RootCertStore::empty();
+        let own = CertificateDer::from_pem_file(data.path().join("tls.pem")).expect("a certificate");
+        trusted.add(own).expect("a root");
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("a version")
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let tcp = TcpStream::connect(addr).await.expect("a connection");
+        let mut client = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS");
+        let mut answer = Vec::new();
+        // Without a goodbye: the server waits for nothing more from who has kept it waiting.
+        let _ = timeout(Duration::from_secs(60), client.read_to_end(&mut answer)).await.expect("it is closed");
+        assert!(answer.is_empty());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::embed::Embedder;
 use crate::hog::HogDetector;
 use crate::stages::{Picture, decode, extract_chip, face_box, trimmed};
 use crate::yunet::YunetDetector;
-use crate::{Detector, DetectorMode, VisionError};
+use crate::{Detector, VisionError, VisionSettings};
 
 /// The model that makes the embeddings: dlib's face recognition ResNet, version 1.
 const MODEL: &str = "dlib-resnet-v1";
@@ -27,19 +27,6 @@ const MODEL: &str = "dlib-resnet-v1";
 const CROP_QUALITY: u8 = 92;
 /// Pictures that may wait for each compute thread. More are refused: their senders would have given up by then.
 const WAITING_PER_THREAD: usize = 16;
-
-/// How faces are found.
-#[derive(Debug, Clone)]
-pub struct VisionSettings {
-    /// `FACE_DETECTOR`.
-    pub detector: Detector,
-    /// `FACE_DETECTOR_MODE`, for the CNN.
-    pub mode: DetectorMode,
-    /// `FACE_MIN_SIZE`: the smallest face side, in pixels, that must be found.
-    pub min_size: u32,
-    /// `ATTENDANCE_THREADS`: compute threads in all.
-    pub threads: usize,
-}
 
 pub(crate) struct Models {
     pub(crate) detectors: Detectors,
@@ -56,20 +43,6 @@ pub struct VisionEngine {
     running: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     model: ModelId,
-}
-
-impl VisionSettings {
-    /// The models that an engine with these settings loads. Where the HOG filters cannot be had, `auto` does without.
-    #[must_use]
-    pub fn models(&self) -> Vec<ModelName> {
-        let detectors: &[ModelName] = match self.detector {
-            Detector::Auto => &[ModelName::Detector, ModelName::Hog],
-            Detector::Cnn => &[ModelName::Detector],
-            Detector::Hog => &[ModelName::Hog],
-            Detector::Yunet => &[ModelName::Yunet],
-        };
-        [&[ModelName::Embedder, ModelName::Landmarks], detectors].concat()
-    }
 }
 
 impl VisionEngine {

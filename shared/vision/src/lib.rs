@@ -18,11 +18,13 @@ pub mod hog;
 mod landmarks;
 mod network;
 mod normalize;
+mod settings;
 pub mod stages;
 mod yunet;
 
 pub use cnn::DetectorMode;
 pub use decode::{MAX_BYTES, MAX_MEGAPIXELS};
 pub use detect::Detector;
-pub use engine::{VisionEngine, VisionSettings};
+pub use engine::VisionEngine;
 pub use error::VisionError;
+pub use settings::{SettingError, VisionSettings};

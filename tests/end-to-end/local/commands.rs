@@ -1,7 +1,10 @@
 //! The commands beside `serve`.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use attendance_end_to_end::{ACCESS_KEYS, Receiver, environment, pictures};
@@ -14,7 +17,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::process::{Folder, Outcome, Server, attendance, run};
+use crate::process::{Folder, Outcome, Running, Server, attendance, run};
+
+/// Its number on every Unix.
+const SIGPIPE: i32 = 13;
 
 fn put(folder: &Path, name: &str, bytes: &[u8]) {
     let path = folder.join(name);
@@ -276,4 +282,39 @@ async fn watch_follows_a_camera() {
         assert_eq!(outcome.stdout.lines().filter(|line| line.ends_with(" faces")).count(), 3, "{outcome:?}");
     }
     assert_eq!(receiver.calls().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_whose_reader_has_gone_ends_quietly() {
+    let server = Server::start(&[("ATTENDANCE_ACCESS_KEY", ACCESS_KEYS.join(" "))]);
+    put(server.folder().path(), "1.jpg", &pictures::nobody());
+    let watch = ["watch", "1.jpg", "--key", ACCESS_KEYS[0], "--server", server.http()];
+    for arguments in [&watch[..], &["recognize", "1.jpg"], &["models", "list"]] {
+        let (_, nobody_reads) = std::io::pipe().unwrap();
+        let mut command = attendance(server.folder().path(), &[]);
+        command.args(arguments).stdout(nobody_reads);
+        let outcome = tokio::task::block_in_place(|| command.output()).unwrap();
+        let stderr = String::from_utf8_lossy(&outcome.stderr);
+        // Ended by the signal that ends any program which writes to such a pipe.
+        assert_eq!((outcome.status.signal(), &*stderr), (Some(SIGPIPE), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_server_whose_reader_has_gone_goes_on() {
+    let folder = Folder::new();
+    let mut command = attendance(folder.path(), &[]);
+    command.args(["serve", "--addr", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = Running::start(command);
+    let mut line = String::new();
+    // The reader is gone before the lines that follow.
+    BufReader::new(server.stdout()).read_line(&mut line).unwrap();
+    let address = line.trim().rsplit_once("http://").unwrap().1;
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    connection.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    server.terminate();
+    assert!(server.wait(Duration::from_secs(60)).expect("the server ends").success());
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -92,10 +92,27 @@ impl Drop for Gathered {
 }
 
 /// A process that is killed when it is dropped.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
-    fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub(crate) fn start(mut command: Command) -> Self {
+        Self(command.spawn().expect("it starts"))
+    }
+
+    /// What it prints, where that is piped.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.0.stdout.take().expect("it is piped")
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
+        let pid = self.0.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &pid]).status().expect("the system has kill");
+        assert!(status.success());
+    }
+
+    /// How it ended; `None` where it did not within this time.
+    pub(crate) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let begun = Instant::now();
         while begun.elapsed() < patience {
             if let Some(status) = self.0.try_wait().expect("it is our child") {
@@ -233,9 +250,7 @@ impl Server {
 
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
-        let pid = self.process.0.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status().expect("the system has kill");
-        assert!(status.success());
+        self.process.terminate();
     }
 
     /// How it ended, within this time.

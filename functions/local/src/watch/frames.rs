@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use reqwest::Client;
+use reqwest::header::CONTENT_LENGTH;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use walkdir::WalkDir;
@@ -117,11 +118,24 @@ async fn read_stream(client: Client, url: String, frames: watch::Sender<Option<F
         let part = tokio::time::timeout(SILENCE, parts.next_field());
         let Some(part) = part.await.with_context(|| format!("{url} fell silent"))?? else { return Ok(()) };
         let bytes =
-            tokio::time::timeout(SILENCE, part.bytes()).await.with_context(|| format!("{url} fell silent"))??;
+            tokio::time::timeout(SILENCE, whole(part)).await.with_context(|| format!("{url} fell silent"))??;
         if frames.send(Some(Frame { name: url.clone(), bytes })).is_err() {
             return Ok(());
         }
     }
+}
+
+/// The part's picture. Where the part says how long it is, it is whole as soon as that much has come: the delimiter that ends
+/// it comes with the next frame only.
+async fn whole(mut part: multer::Field<'_>) -> Result<Bytes, multer::Error> {
+    let length = part.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+    let mut bytes = BytesMut::new();
+    while length.is_none_or(|length: usize| bytes.len() < length) {
+        let Some(chunk) = part.chunk().await? else { break };
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.truncate(length.unwrap_or(usize::MAX));
+    Ok(bytes.freeze())
 }
 
 /// The delimiter without its dashes, once the first line that is not empty is complete.
@@ -131,4 +145,56 @@ fn first_line(head: &[u8]) -> Option<String> {
     let text = text.map_or_else(|| String::from_utf8_lossy(head).into_owned(), str::to_owned);
     let (line, _) = text.trim_start_matches(['\r', '\n']).split_once('\n')?;
     line.trim_end().strip_prefix("--").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use futures_util::stream;
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// A camera that sends these bytes and goes when the sender does.
+    async fn camera() -> (String, mpsc::UnboundedSender<Vec<u8>>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let body = stream::unfold(receiver, async |mut receiver: mpsc::UnboundedReceiver<Vec<u8>>| {
+            Some((Ok::<_, std::io::Error>(receiver.recv().await?), receiver))
+        });
+        let body = Arc::new(Mutex::new(Some(Body::from_stream(body))));
+        let video = move || std::future::ready(body.lock().expect("nobody panics").take().expect("it is watched once"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let app = Router::new().route("/", get(video));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (url, sender)
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_says_its_length_is_had_before_the_next_one_begins() {
+        let (url, sender) = camera().await;
+        let mut frames = Frames::open(&[url], Client::new());
+        // In pieces, and with line ends that could begin a delimiter.
+        let pictures: [&[u8]; 3] = [b"\xff\xd8 one \xff\xd9", b"two\r\n--ca\r\xff\xd9", b"three \r\xff\xd9"];
+        for picture in pictures {
+            sender.send(format!("--cam\r\nContent-Length: {}\r\n\r\n", picture.len()).into()).unwrap();
+            let (begin, end) = picture.split_at(picture.len() / 2);
+            sender.send(begin.into()).unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            sender.send(end.into()).unwrap();
+            // A frame that came late would be an error: the camera is silent until this one is had.
+            assert_eq!(frames.next().await.unwrap().unwrap().bytes, picture);
+            sender.send(b"\r\n".into()).unwrap();
+        }
+        // Without a length the next delimiter ends a frame.
+        sender.send(b"--cam\r\nContent-Type: image/jpeg\r\n\r\nfour\r\n--cam--\r\n".into()).unwrap();
+        assert_eq!(frames.next().await.unwrap().unwrap().bytes, &b"four"[..]);
+        drop(sender);
+        assert!(frames.next().await.is_none());
+    }
 }

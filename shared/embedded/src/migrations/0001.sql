@@ -61,6 +61,8 @@ CREATE TABLE event (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX event_due ON event (due) WHERE status = 'pending';
 CREATE INDEX event_status ON event (status, id);
+-- Events whose round begins in the future: the clock was set back after they were accepted.
+CREATE INDEX event_round ON event (round_started) WHERE status = 'pending';
 
 CREATE TABLE attempt (
     event TEXT NOT NULL REFERENCES event (id) ON DELETE CASCADE,

@@ -1,0 +1,130 @@
+use attendance_models::ModelName;
+
+use crate::{Detector, DetectorMode};
+
+/// How faces are found.
+#[derive(Debug, Clone)]
+pub struct VisionSettings {
+    /// `FACE_DETECTOR`.
+    pub detector: Detector,
+    /// `FACE_DETECTOR_MODE`, for the CNN.
+    pub mode: DetectorMode,
+    /// `FACE_MIN_SIZE`: the smallest face side, in pixels, that must be found.
+    pub min_size: u32,
+    /// `ATTENDANCE_THREADS`: compute threads in all.
+    pub threads: usize,
+}
+
+/// A variable whose text is not one of those that are allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is `{value}`; allowed is {allowed}")]
+pub struct SettingError {
+    /// The variable.
+    pub name: &'static str,
+    /// Its text.
+    pub value: String,
+    /// What it may be, in words.
+    pub allowed: &'static str,
+}
+
+impl VisionSettings {
+    /// The models that an engine with these settings loads. Where the HOG filters cannot be had, `auto` does without.
+    #[must_use]
+    pub fn models(&self) -> Vec<ModelName> {
+        let detectors: &[ModelName] = match self.detector {
+            Detector::Auto => &[ModelName::Detector, ModelName::Hog],
+            Detector::Cnn => &[ModelName::Detector],
+            Detector::Hog => &[ModelName::Hog],
+            Detector::Yunet => &[ModelName::Yunet],
+        };
+        [&[ModelName::Embedder, ModelName::Landmarks], detectors].concat()
+    }
+
+    /// The settings that these variables hold; an absent one has its default. `text` returns a variable's text by its name,
+    /// and `None` where it is absent or empty.
+    ///
+    /// # Errors
+    /// [`SettingError`] for the first that is not allowed.
+    pub fn from_variables<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Result<Self, SettingError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let detector =
+            value(&text, "FACE_DETECTOR", Detector::default(), "auto, hog, cnn or yunet", |text| match text {
+                "auto" => Some(Detector::Auto),
+                "hog" => Some(Detector::Hog),
+                "cnn" => Some(Detector::Cnn),
+                "yunet" => Some(Detector::Yunet),
+                _ => None,
+            })?;
+        // What each finds at its usual price: HOG with one upsampling, as the replaced service; the others without.
+        let min_size = if matches!(detector, Detector::Auto | Detector::Hog) { 40 } else { 80 };
+        Ok(Self {
+            detector,
+            mode: value(&text, "FACE_DETECTOR_MODE", DetectorMode::default(), "fast or exact", |text| match text {
+                "fast" => Some(DetectorMode::Fast),
+                "exact" => Some(DetectorMode::Exact),
+                _ => None,
+            })?,
+            min_size: value(&text, "FACE_MIN_SIZE", min_size, "a whole number of pixels from 20 to 2000", |text| {
+                text.parse().ok().filter(|n| (20..=2000).contains(n))
+            })?,
+            threads: value(&text, "ATTENDANCE_THREADS", cores, "a whole number from 1 to 1024", |text| {
+                text.parse().ok().filter(|n| (1..=1024).contains(n))
+            })?,
+        })
+    }
+}
+
+/// The value of the variable `name`, or `default` where it is absent.
+fn value<'a, T>(
+    text: impl Fn(&str) -> Option<&'a str>,
+    name: &'static str,
+    default: T,
+    allowed: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, SettingError> {
+    let Some(text) = text(name) else { return Ok(default) };
+    parse(text).ok_or_else(|| SettingError { name, value: text.to_owned(), allowed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, value: &'static str) -> Result<VisionSettings, SettingError> {
+        VisionSettings::from_variables(|asked| (asked == name).then_some(value))
+    }
+
+    #[test]
+    fn absent_variables_have_the_contracts_defaults() {
+        let settings = VisionSettings::from_variables(|_| None).unwrap();
+        assert_eq!((settings.detector, settings.mode), (Detector::Auto, DetectorMode::Fast));
+        assert_eq!(settings.threads, std::thread::available_parallelism().unwrap().get());
+        for (detector, min_size) in [("auto", 40), ("hog", 40), ("cnn", 80), ("yunet", 80)] {
+            assert_eq!(of("FACE_DETECTOR", detector).unwrap().min_size, min_size, "{detector}");
+        }
+    }
+
+    #[test]
+    fn every_variable_is_read() {
+        assert_eq!(of("FACE_DETECTOR", "yunet").unwrap().detector, Detector::Yunet);
+        assert_eq!(of("FACE_DETECTOR_MODE", "exact").unwrap().mode, DetectorMode::Exact);
+        assert_eq!(of("FACE_MIN_SIZE", "2000").unwrap().min_size, 2000);
+        assert_eq!(of("ATTENDANCE_THREADS", "3").unwrap().threads, 3);
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_variable_the_value_and_what_is_allowed() {
+        let message = of("FACE_DETECTOR", "best").unwrap_err().to_string();
+        assert_eq!(message, "FACE_DETECTOR is `best`; allowed is auto, hog, cnn or yunet");
+        for (name, value) in [
+            ("FACE_DETECTOR_MODE", "Fast"),
+            ("FACE_MIN_SIZE", "19"),
+            ("FACE_MIN_SIZE", "40px"),
+            ("ATTENDANCE_THREADS", "0"),
+            ("ATTENDANCE_THREADS", "1025"),
+        ] {
+            let error = of(name, value).unwrap_err();
+            assert_eq!((error.name, error.value.as_str()), (name, value));
+        }
+    }
+}
