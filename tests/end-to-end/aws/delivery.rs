@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::stack::{Stack, variable};
 
-const EVENTS: usize = 100;
+const EVENTS: usize = 300;
 const CLIENTS: usize = 2;
 /// How long the clients may take, and then how long the last event may: one whose container was killed before it could send
 /// a message is found two minutes later.
@@ -40,7 +40,7 @@ impl Told {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_events_in_random_faults_all_arrive_and_count_once() {
+async fn three_hundred_events_in_random_faults_all_arrive_and_count_once() {
     let stack = Stack::alone().await;
     let target = &stack.target;
     target.forget_everybody().await;
@@ -67,14 +67,14 @@ async fn a_hundred_events_in_random_faults_all_arrive_and_count_once() {
     }
     let mut kills = 0;
     while told.acknowledged() < EVENTS {
-        tokio::time::sleep(Duration::from_millis(random.u64(500..4000))).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(300..2500))).await;
         match random.u32(..5) {
             0 => {
                 proxy.set_down(true);
                 tokio::time::sleep(Duration::from_millis(random.u64(300..2000))).await;
                 proxy.set_down(false);
             }
-            1 => kills += kill(&mut random, stack.processes("Realtime")),
+            1 | 2 => kills += kill(&mut random, stack.processes("Realtime")),
             _ => kills += kill(&mut random, stack.processes("Deliver")),
         }
         assert!(begun.elapsed() < PATIENCE, "only {} events were accepted in time", told.acknowledged());
@@ -114,7 +114,7 @@ async fn a_hundred_events_in_random_faults_all_arrive_and_count_once() {
     let (tries, queued): (usize, _) = (proxy.met().values().sum(), told.queued.load(Ordering::SeqCst));
     println!("{} events, {tries} tries, {repeats} arrived more than once: {:?}", stored.len(), proxy.met());
     // Otherwise nothing was shown.
-    assert!(kills >= 3 && repeats >= 3 && queued >= 10, "{kills} kills, {repeats} repeats, {queued} queued");
+    assert!(kills >= 5 && repeats >= 10 && queued >= 50, "{kills} kills, {repeats} repeats, {queued} queued");
     stack.repeat_messages_after(360).await;
 }
 

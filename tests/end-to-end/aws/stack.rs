@@ -95,7 +95,7 @@ impl Stack {
     /// The processes of this stack that run this function now.
     pub(crate) fn processes(&self, function: &str) -> Vec<u32> {
         let mine = format!("AWS_ENDPOINT_URL={}", self.endpoint);
-        let named = format!("AWS_LAMBDA_FUNCTION_NAME=attendance-{function}");
+        let named = format!("AWS_LAMBDA_FUNCTION_NAME=attendance-{function}-");
         let processes = std::fs::read_dir("/proc").expect("Linux").filter_map(|entry| {
             let entry = entry.ok()?;
             let pid = entry.file_name().to_str()?.parse().ok()?;
