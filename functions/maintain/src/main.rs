@@ -1,6 +1,5 @@
-//! The function that runs by the clock: it sends what is due, packs the gallery and sweeps up.
+//! The function that runs by the clock: it wakes for events that were forgotten, packs the gallery and sweeps up.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use attendance::{Clock, SystemClock};
@@ -9,8 +8,8 @@ use attendance_vision::VisionEngine;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 
-/// Events that are delivered side by side.
-const DELIVERY_BATCH: usize = 32;
+/// Events that somebody is woken for side by side.
+const OVERDUE_BATCH: usize = 100;
 /// Pictures without an enrolment that are younger may belong to one that is under way.
 const SWEPT_AFTER: Duration = Duration::from_secs(86400);
 
@@ -18,7 +17,7 @@ const SWEPT_AFTER: Duration = Duration::from_secs(86400);
 #[derive(Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
 enum Job {
-    Deliver,
+    WakeOverdue,
     Snapshot,
 }
 
@@ -26,7 +25,7 @@ enum Job {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Done {
-    Delivered(usize),
+    Woken(usize),
     Packed { bytes: Option<usize>, swept: usize },
 }
 
@@ -36,15 +35,15 @@ async fn main() -> Result<(), Error> {
     let (deliverer, gallery) = (container.deliverer()?, container.aws.gallery());
     let work = async |event: LambdaEvent<Job>| -> Result<Done, Error> {
         match event.payload {
-            Job::Deliver => {
-                let Some(deliverer) = deliverer.as_ref().map(Arc::clone) else { return Ok(Done::Delivered(0)) };
-                let mut delivered = 0;
+            Job::WakeOverdue => {
+                let Some(deliverer) = &deliverer else { return Ok(Done::Woken(0)) };
+                let mut woken = 0;
                 loop {
-                    let batch = deliverer.deliver_due(DELIVERY_BATCH).await?;
-                    delivered += batch;
+                    let batch = deliverer.wake_overdue(OVERDUE_BATCH).await?;
+                    woken += batch;
                     // The next minute goes on where this one stopped.
-                    if batch < DELIVERY_BATCH || event.context.deadline < SystemClock.now().millis() + 30_000 {
-                        return Ok(Done::Delivered(delivered));
+                    if batch < OVERDUE_BATCH || event.context.deadline < SystemClock.now().millis() + 30_000 {
+                        return Ok(Done::Woken(woken));
                     }
                 }
             }

@@ -4,7 +4,7 @@ mod uploads;
 
 use std::sync::Arc;
 
-use attendance::SystemClock;
+use attendance::{Outbox, SystemClock};
 use attendance_http::{Facts, Meta, Work, meta_routes};
 use attendance_serverless::Container;
 use lambda_http::Error;
@@ -19,10 +19,12 @@ async fn main() -> Result<(), Error> {
         cooldown: environment.cooldown()?,
         websocket_url: environment.text("ATTENDANCE_WEBSOCKET_URL").map(str::to_owned),
     };
+    let clock = Arc::new(SystemClock);
+    let outbox = Outbox::new(container.aws.events(), clock.clone()).waking(container.aws.wakeups());
     let meta = Meta {
         gallery: container.aws.gallery(),
-        events: container.aws.events(),
-        clock: Arc::new(SystemClock),
+        outbox: Arc::new(outbox),
+        clock,
         facts,
         mock_webhook: environment.flag("ATTENDANCE_MOCK_WEBHOOK", false)?,
         work: Work::default(),

@@ -76,7 +76,7 @@ impl Container {
         Ok(Some(Arc::new(HttpWebhook::new(settings)?)))
     }
 
-    /// Who carries accepted events to their end, where there is a webhook.
+    /// Who carries accepted events to their end, woken by the queue, where there is a webhook.
     ///
     /// # Errors
     /// Where a setting does not parse.
@@ -84,6 +84,7 @@ impl Container {
         let Some(webhook) = self.webhook()? else { return Ok(None) };
         let (events, push, clock) = (self.aws.events(), self.aws.push(), Arc::new(SystemClock));
         let (policy, timeout) = (self.environment.retry_policy()?, self.environment.webhook_timeout()?);
-        Ok(Some(Arc::new(Deliverer::new(webhook, events, push, clock, policy, timeout))))
+        let deliverer = Deliverer::new(webhook, events, push, clock, policy, timeout);
+        Ok(Some(Arc::new(deliverer.waking(self.aws.wakeups()))))
     }
 }

@@ -31,7 +31,7 @@ pub(crate) enum Chore {
 const PORT: u16 = 4566;
 
 /// The functions: the template's name, the package, and whether it carries the models.
-const FUNCTIONS: [(&str, &str, bool); 8] = [
+const FUNCTIONS: [(&str, &str, bool); 9] = [
     ("Enroll", "enroll", true),
     ("Recognize", "recognize", true),
     ("Realtime", "realtime", true),
@@ -39,6 +39,7 @@ const FUNCTIONS: [(&str, &str, bool); 8] = [
     ("Meta", "meta", false),
     ("Connect", "connect", false),
     ("Disconnect", "disconnect", false),
+    ("Deliver", "deliver", false),
     ("Maintain", "maintain", false),
 ];
 
@@ -187,6 +188,8 @@ struct Deployed {
     ws: String,
     bucket: String,
     table: String,
+    delivery_queue: String,
+    delivery_dead_letters: String,
     maintain: String,
     bulk_enroll: String,
 }
@@ -241,6 +244,8 @@ fn deploy(port: u16, parameters: &[(&str, &str)]) -> Result<Deployed> {
         ws: format!("ws://127.0.0.1:{port}/_aws/execute-api/{}/live", output("WebSocketApiId")?),
         bucket: output("BucketName")?,
         table: output("TableName")?,
+        delivery_queue: output("DeliveryQueue")?,
+        delivery_dead_letters: output("DeliveryDeadLetterQueue")?,
         maintain: output("MaintainFunction")?,
         bulk_enroll: output("BulkEnrollFunction")?,
     })
@@ -286,7 +291,7 @@ fn local_template(port: u16) -> Result<String> {
 
 /// The edges that must not be: these link no face engine.
 fn check_edges() -> Result<()> {
-    for package in ["attendance-connect", "attendance-disconnect", "attendance-meta"] {
+    for package in ["attendance-connect", "attendance-disconnect", "attendance-deliver", "attendance-meta"] {
         let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         let tree = Command::new(program)
             .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--package", package])
@@ -309,9 +314,15 @@ pub(crate) fn test() -> Result<()> {
     let stack = Stack::start(free_port()?)?;
     let endpoint = format!("http://127.0.0.1:{}", stack.port);
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let mut adapters = local(Command::new(&cargo), stack.port);
-    adapters.args(["test", "--locked", "--package", "attendance-aws", "--features", "stack", "--test", "stack"]);
-    succeed(adapters.env("ATTENDANCE_TEST_STACK", &endpoint))?;
+    // With the whole workspace's features of the dependencies: for one package alone cargo would compile them once more.
+    let tests = |package: &str, name: &str| {
+        let mut command = local(Command::new(&cargo), stack.port);
+        let feature = format!("attendance-{package}/stack");
+        command.args(["test", "--workspace", "--locked", "--features", &feature, "--test", name]);
+        command.env("ATTENDANCE_TEST_STACK", &endpoint);
+        command
+    };
+    succeed(&mut tests("aws", "stack"))?;
     // The receiver of the events listens where the functions were told.
     let receiver = free_port()?;
     let url = format!("http://127.0.0.1:{receiver}/events");
@@ -329,15 +340,15 @@ pub(crate) fn test() -> Result<()> {
             ("MockWebhook", "true"),
         ],
     )?;
-    let mut service = local(Command::new(&cargo), stack.port);
+    let mut service = tests("end-to-end", "aws");
     service
-        .args(["test", "--locked", "--package", "attendance-end-to-end", "--features", "stack", "--test", "aws"])
-        .env("ATTENDANCE_TEST_STACK", &endpoint)
         .env("ATTENDANCE_TEST_RECEIVER", format!("127.0.0.1:{receiver}"))
         .env("ATTENDANCE_TEST_HTTP", &deployed.http)
         .env("ATTENDANCE_TEST_WS", &deployed.ws)
         .env("ATTENDANCE_TEST_BUCKET", &deployed.bucket)
         .env("ATTENDANCE_TEST_TABLE", &deployed.table)
+        .env("ATTENDANCE_TEST_DELIVERY_QUEUE", &deployed.delivery_queue)
+        .env("ATTENDANCE_TEST_DELIVERY_DEAD_LETTERS", &deployed.delivery_dead_letters)
         .env("ATTENDANCE_TEST_MAINTAIN", &deployed.maintain)
         .env("ATTENDANCE_TEST_BULK_ENROLL", &deployed.bulk_enroll);
     succeed(&mut service)

@@ -31,6 +31,12 @@ impl Timestamp {
         Self(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// The moment `wait` earlier.
+    #[must_use]
+    pub fn before(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The time from `earlier` to this moment; zero where `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

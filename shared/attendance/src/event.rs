@@ -225,6 +225,15 @@ pub struct EventRecord {
     pub round_attempts: u32,
 }
 
+/// That somebody is to see to an event which is due at a certain time: a queue's message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wakeup {
+    /// The event.
+    pub event_id: EventId,
+    /// When it is due, as far as the sender knew, in milliseconds since the Unix epoch.
+    pub due: Timestamp,
+}
+
 /// A page of stored events, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct EventPage {

@@ -5,7 +5,7 @@
 //!
 //! One picture's way: [`Enroller`] turns a photograph into stored embeddings; [`Recognizer`] names the faces of a
 //! picture against the [`Gallery`]; [`Realtime`] does the same and tells the Attendance API and the watchers;
-//! [`Deliverer`] carries accepted events to their end.
+//! [`Deliverer`] carries accepted events to their end, and [`Outbox`] shows them to a person.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ mod face;
 mod gallery;
 mod gallery_cache;
 mod message;
+mod outbox;
 pub mod ports;
 mod realtime;
 mod recognize;
@@ -30,7 +31,7 @@ pub use deliver::Deliverer;
 pub use enroll::{EnrollError, Enroller, MultiFace, Receipt};
 pub use event::{
     Attempt, AttemptOutcome, Context, Event, EventId, EventPage, EventRecord, EventStatus, InvalidContext, NextStep,
-    Report, ReportStatus,
+    Report, ReportStatus, Wakeup,
 };
 pub use face::{
     DIMENSIONS, Embedding, Face, FaceBox, FrameSize, InvalidEmbedding, ModelId, PhotoDigest, PhotoFormat, Scan,
@@ -38,6 +39,7 @@ pub use face::{
 pub use gallery::{Gallery, Identity, Label, Match, Tolerance, rounded};
 pub use gallery_cache::GalleryCache;
 pub use message::Message;
+pub use outbox::Outbox;
 pub use realtime::{Dispatch, Realtime, RealtimeError, RealtimeOptions, RealtimeOutcome};
 pub use recognize::{Recognition, RecognizeError, Recognizer, Sighting};
 pub use retry::{InvalidSchedule, RetryPolicy};

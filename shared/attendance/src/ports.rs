@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Attempt, Embedding, Event, EventId, EventPage, EventRecord, EventStatus, Message, ModelId, NextStep, PhotoDigest,
-    PhotoFormat, Scan, StudentId, Timestamp,
+    PhotoFormat, Scan, StudentId, Timestamp, Wakeup,
 };
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -235,6 +235,25 @@ pub enum Acceptance {
     },
 }
 
+/// What came of the wish to try one event.
+#[derive(Debug, Clone)]
+pub enum Claim {
+    /// It was due and is leased to the caller.
+    Claimed(Box<EventRecord>),
+    /// It is pending and not due before `until`: then comes its next try, or the end of somebody else's lease.
+    Waiting {
+        /// The time of its next try, whoever has a lease meanwhile.
+        next_try: Timestamp,
+        /// The later of its next try and the lease's end.
+        until: Timestamp,
+    },
+    /// It was sent or given up, or there is no such event.
+    Ended,
+}
+
+/// How long an adapter keeps an event that ended; then it forgets it, some days later at most.
+pub const ENDED_KEPT: Duration = Duration::from_secs(90 * 86400);
+
 /// Keeps accepted events until they ended, and the cooldowns: an outbox.
 ///
 /// Every adapter guarantees:
@@ -242,6 +261,7 @@ pub enum Acceptance {
 ///   instant, one is [`Acceptance::Accepted`]. The cooldown and the pending event are stored in one transaction, durably.
 /// - **Leased.** A pending event is handed to one claimer at a time; the lease runs out by itself, so what a crashed
 ///   process held comes back.
+/// - **Bounded.** An event that ended is forgotten [`ENDED_KEPT`] later; a pending one never is.
 #[async_trait]
 pub trait EventStore: Send + Sync {
     /// Takes the cooldown of [`Event::cooldown_key`] as of [`Event::at`] and stores the event as pending, leased to the
@@ -266,6 +286,12 @@ pub trait EventStore: Send + Sync {
     /// [`StoreError`].
     async fn claim_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<EventRecord>, StoreError>;
 
+    /// This event, leased to the caller for `lease` from `now` where it is pending and due at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn claim(&self, id: EventId, now: Timestamp, lease: Duration) -> Result<Claim, StoreError>;
+
     /// Events newest first, of one status or all, from `cursor` on (the `next` of the page before), at least one where
     /// there is one.
     ///
@@ -284,6 +310,19 @@ pub trait EventStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn replay(&self, id: EventId, now: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// Wakes somebody for the next try of one event, where nobody polls the outbox.
+///
+/// Every adapter guarantees that a wakeup which was taken arrives at least once, but for an accident: promptness hangs on
+/// it, and no event, for [`Deliverer::wake_overdue`](crate::Deliverer::wake_overdue) finds those whose wakeup was lost.
+#[async_trait]
+pub trait Wakeups: Send + Sync {
+    /// Takes a wakeup that is to arrive after `wait`, or sooner where the adapter cannot hold it for so long.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it does not arrive, as far as one can know.
+    async fn send(&self, wakeup: Wakeup, wait: Duration) -> Result<(), StoreError>;
 }
 
 /// Tells the Attendance API.

@@ -7,7 +7,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 use crate::objects::Bucket;
 use crate::table::Table;
-use crate::{ApiGatewayPush, AwsError, AwsSettings, DynamoEvents, DynamoGallery, Environment, Inbox};
+use crate::{ApiGatewayPush, AwsError, AwsSettings, DynamoEvents, DynamoGallery, Environment, Inbox, SqsWakeups};
 
 /// Every client, made once per container. Cheap to clone.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub struct Aws {
     table: Table,
     bucket: Bucket,
     gateway: aws_sdk_apigatewaymanagement::Client,
+    queues: aws_sdk_sqs::Client,
+    delivery_queue: String,
 }
 
 impl Aws {
@@ -32,10 +34,16 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(3)).build())
             .build();
+        let queues = aws_sdk_sqs::config::Builder::from(&config)
+            // A request waits for it, and a wakeup that is lost is sent again by the clock.
+            .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(2)).build())
+            .build();
         Self {
             table: Table::new(aws_sdk_dynamodb::Client::new(&config), settings.table.clone()),
             bucket: Bucket::new(aws_sdk_s3::Client::from_conf(s3), settings.bucket.clone()),
             gateway: aws_sdk_apigatewaymanagement::Client::from_conf(gateway),
+            queues: aws_sdk_sqs::Client::from_conf(queues),
+            delivery_queue: settings.delivery_queue.clone(),
         }
     }
 
@@ -55,6 +63,12 @@ impl Aws {
     #[must_use]
     pub fn events(&self) -> Arc<DynamoEvents> {
         Arc::new(DynamoEvents::new(self.table.clone()))
+    }
+
+    /// The queue of events that wait for their next try.
+    #[must_use]
+    pub fn wakeups(&self) -> Arc<SqsWakeups> {
+        Arc::new(SqsWakeups::new(self.queues.clone(), self.delivery_queue.clone()))
     }
 
     /// The watchers.

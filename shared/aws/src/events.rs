@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use attendance::ports::{Acceptance, EventStore, StoreError};
+use attendance::ports::{Acceptance, Claim, ENDED_KEPT, EventStore, StoreError};
 use attendance::{Attempt, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Timestamp};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::StreamExt;
@@ -17,9 +17,6 @@ const SHARDS: usize = 4;
 
 /// How long a cooldown that ended is kept: much longer than two functions' settings may differ.
 const COOLDOWN_KEPT: Duration = Duration::from_secs(86400);
-
-/// How long an event that ended is kept.
-const ENDED_KEPT: Duration = Duration::from_secs(90 * 86400);
 
 /// Tries that are kept of one event: a row has room for 400 KB, a try takes up to 2.
 const ATTEMPTS_KEPT: usize = 100;
@@ -202,7 +199,7 @@ impl DynamoEvents {
     }
 
     /// The event, now leased, or `None` where somebody else was faster.
-    async fn claim(&self, id: EventId, due: u64, until: Timestamp) -> Result<Option<EventRecord>, StoreError> {
+    async fn lend(&self, id: EventId, due: u64, until: Timestamp) -> Result<Option<EventRecord>, StoreError> {
         let update = self
             .table
             .client
@@ -318,7 +315,7 @@ impl EventStore for DynamoEvents {
             }
             let claims: Vec<_> = due
                 .into_iter()
-                .map(|(due, id)| async move { Ok::<_, StoreError>((due, self.claim(id, due, until).await?)) })
+                .map(|(due, id)| async move { Ok::<_, StoreError>((due, self.lend(id, due, until).await?)) })
                 .collect();
             let mut claims = futures_util::stream::iter(claims).buffered(CLAIMED_AT_ONCE);
             while let Some(claim) = claims.next().await {
@@ -336,6 +333,24 @@ impl EventStore for DynamoEvents {
         }
         claimed.sort_by_key(|(due, record)| (*due, record.id));
         Ok(claimed.into_iter().map(|(_, record)| record).collect())
+    }
+
+    async fn claim(&self, id: EventId, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
+        loop {
+            let Some(row) = self.table.get(&partition(id), &id.to_string()).await? else { return Ok(Claim::Ended) };
+            let stored = Stored::read(&row)?;
+            let due = stored.due();
+            if stored.record.status != EventStatus::Pending {
+                return Ok(Claim::Ended);
+            }
+            if due > now {
+                return Ok(Claim::Waiting { next_try: stored.next_try, until: due });
+            }
+            // Whoever was faster has moved it.
+            if let Some(record) = self.lend(id, due.millis(), now.after(lease)).await? {
+                return Ok(Claim::Claimed(Box::new(record)));
+            }
+        }
     }
 
     async fn list(

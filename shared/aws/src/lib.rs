@@ -1,4 +1,4 @@
-//! The stores and pushes of the serverless service: DynamoDB, S3 and API Gateway's management API.
+//! The stores, pushes and queue of the serverless service: DynamoDB, S3, API Gateway's management API and SQS.
 //!
 //! Everything but pictures lies in one table. `shard` is a number below [`SHARDS`] chosen by the student (for an event,
 //! by its id), so that writers spread and every question is a query of known partitions: nothing scans.
@@ -42,6 +42,7 @@ mod push;
 mod settings;
 mod snapshot;
 mod table;
+mod wakeups;
 
 pub use clients::Aws;
 pub use error::AwsError;
@@ -51,3 +52,4 @@ pub use inbox::{Inbox, InboxObject};
 pub use objects::Upload;
 pub use push::{ApiGatewayPush, MAX_MESSAGE_BYTES};
 pub use settings::{AwsSettings, Environment};
+pub use wakeups::SqsWakeups;

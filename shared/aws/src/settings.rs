@@ -20,6 +20,8 @@ pub struct AwsSettings {
     pub table: String,
     /// `ATTENDANCE_BUCKET`.
     pub bucket: String,
+    /// `ATTENDANCE_DELIVERY_QUEUE`: the URL of the queue of events that wait for their next try.
+    pub delivery_queue: String,
     /// `ATTENDANCE_PUSH_ENDPOINT`: the WebSocket API's management endpoint, with its stage. Functions that push have
     /// it; the endpoint override would lead to a path without the API's id.
     pub push_endpoint: Option<String>,
@@ -98,6 +100,7 @@ impl Environment {
             endpoint: self.text("AWS_ENDPOINT_URL").map(str::to_owned),
             table: required("ATTENDANCE_TABLE")?,
             bucket: required("ATTENDANCE_BUCKET")?,
+            delivery_queue: required("ATTENDANCE_DELIVERY_QUEUE")?,
             push_endpoint: self.text("ATTENDANCE_PUSH_ENDPOINT").map(str::to_owned),
         })
     }

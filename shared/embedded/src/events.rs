@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use attendance::ports::{Acceptance, EventStore, StoreError};
+use attendance::ports::{Acceptance, Claim, ENDED_KEPT, EventStore, StoreError};
 use attendance::{Attempt, AttemptOutcome, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -29,6 +29,11 @@ const AHEAD_OF_US: &str =
 const BEGIN_ANEW: &str = "UPDATE event INDEXED BY event_round
                           SET round_started = ?2, round_attempts = 0, next_try = ?2, leased_until = min(leased_until, ?3)
                           WHERE status = 'pending' AND round_started > ?1";
+
+const FORGOTTEN_IDS: &str = "SELECT id FROM event INDEXED BY event_ended WHERE ended < ?1 LIMIT ?2";
+
+/// How many events are forgotten at a time: each costs a write of its own, and others wait meanwhile.
+const FORGOTTEN_AT_ONCE: usize = 100;
 
 /// The query for a page of events, from ?1 on, at most ?2, of the status ?3 or of all.
 fn page_query(of_status: bool) -> String {
@@ -96,12 +101,17 @@ impl EventStore for SqliteEvents {
     async fn claim_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
         self.run(move |connections| {
             let ahead = millis(now.after(AHEAD));
+            let ended_before = millis(now.before(ENDED_KEPT));
             // Most often nothing is due: that is found out without taking the write lock.
-            let (due, begun_ahead) = connections.read(|db| {
+            let (due, begun_ahead, forgotten) = connections.read(|db| {
                 let is_any =
                     |query, than: i64| db.prepare_cached(query).and_then(|mut s| s.exists([than])).map_err(store_error);
-                Ok((is_any(DUE, millis(now))?, is_any(AHEAD_OF_US, ahead)?))
+                let forgotten = ids(db, FORGOTTEN_IDS, ended_before, FORGOTTEN_AT_ONCE)?;
+                Ok((is_any(DUE, millis(now))?, is_any(AHEAD_OF_US, ahead)?, forgotten))
             })?;
+            if !forgotten.is_empty() {
+                connections.write(Commit::Quick, |db| forget(db, &forgotten, ended_before))?;
+            }
             if !due && !begun_ahead {
                 return Ok(Vec::new());
             }
@@ -111,20 +121,9 @@ impl EventStore for SqliteEvents {
                     db.execute(BEGIN_ANEW, params![ahead, millis(now), millis(now.after(lease))])
                         .map_err(store_error)?;
                 }
-                let ids: Vec<String> = db
-                    .prepare_cached(DUE_IDS)
-                    .and_then(|mut s| {
-                        s.query_map(params![millis(now), rows(limit)], |row| row.get(0)).and_then(Iterator::collect)
-                    })
-                    .map_err(store_error)?;
-                let mut lend = db
-                    .prepare_cached(&format!("UPDATE event SET leased_until = ?2 WHERE id = ?1 RETURNING {COLUMNS}"))
-                    .map_err(store_error)?;
                 let mut claimed = Vec::new();
-                for id in &ids {
-                    let raw =
-                        lend.query_row(params![id, millis(now.after(lease))], RawEvent::read).map_err(store_error)?;
-                    match raw.with_attempts(db) {
+                for id in &ids(db, DUE_IDS, millis(now), limit)? {
+                    match lend(db, id, now.after(lease)) {
                         Ok(record) => claimed.push(record),
                         // One that nobody can read must not keep the others from being sent.
                         Err(StoreError::Damaged(cause)) => tracing::error!(id, %cause, "a stored event is damaged"),
@@ -132,6 +131,25 @@ impl EventStore for SqliteEvents {
                     }
                 }
                 Ok(claimed)
+            })
+        })
+        .await
+    }
+
+    async fn claim(&self, id: EventId, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
+        self.run(move |connections| {
+            connections.write(Commit::Durable, |db| {
+                let id = id.to_string();
+                let times = db
+                    .prepare_cached("SELECT next_try, due FROM event WHERE id = ?1 AND status = 'pending'")
+                    .and_then(|mut s| s.query_row([&id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+                    .map_err(store_error)?;
+                let Some((next_try, due)) = times else { return Ok(Claim::Ended) };
+                let (next_try, until) = (moment(next_try)?, moment(due)?);
+                if until > now {
+                    return Ok(Claim::Waiting { next_try, until });
+                }
+                Ok(Claim::Claimed(Box::new(lend(db, &id, now.after(lease))?)))
             })
         })
         .await
@@ -174,7 +192,7 @@ impl EventStore for SqliteEvents {
                 // A lease stays: whoever has it is trying at this moment.
                 let changed = db
                     .prepare_cached(
-                        "UPDATE event SET status = 'pending', round_started = ?2, round_attempts = 0, next_try = ?2,
+                        "UPDATE event SET status = 'pending', ended = NULL, round_started = ?2, round_attempts = 0, next_try = ?2,
                              leased_until = iif(status = 'pending', leased_until, 0)
                          WHERE id = ?1",
                     )
@@ -200,6 +218,30 @@ fn cooling(db: &Connection, key: &str, at: Timestamp, cooldown: Duration) -> Res
     Ok((apart < cooldown).then(|| cooldown.saturating_sub(at.since(last))))
 }
 
+/// The ids that a query of `than` and a limit finds.
+fn ids(db: &Connection, query: &str, than: i64, limit: usize) -> Result<Vec<String>, StoreError> {
+    db.prepare_cached(query)
+        .and_then(|mut s| s.query_map(params![than, rows(limit)], |row| row.get(0)).and_then(Iterator::collect))
+        .map_err(store_error)
+}
+
+/// The event, leased from now on.
+fn lend(db: &Connection, id: &str, until: Timestamp) -> Result<EventRecord, StoreError> {
+    db.prepare_cached(&format!("UPDATE event SET leased_until = ?2 WHERE id = ?1 RETURNING {COLUMNS}"))
+        .and_then(|mut s| s.query_row(params![id, millis(until)], RawEvent::read))
+        .map_err(store_error)?
+        .with_attempts(db)
+}
+
+/// Removes those of these events, with their tries, that ended before this moment and were not replayed meanwhile.
+fn forget(db: &Connection, events: &[String], ended_before: i64) -> Result<(), StoreError> {
+    let mut delete = db.prepare_cached("DELETE FROM event WHERE id = ?1 AND ended < ?2").map_err(store_error)?;
+    for id in events {
+        delete.execute(params![id, ended_before]).map_err(store_error)?;
+    }
+    Ok(())
+}
+
 fn record(db: &Connection, id: EventId, attempt: &Attempt, next: NextStep) -> Result<(), StoreError> {
     let id = id.to_string();
     let (status, next_try) = match next {
@@ -215,7 +257,8 @@ fn record(db: &Connection, id: EventId, attempt: &Attempt, next: NextStep) -> Re
                  round_attempts = round_attempts + (?4 >= round_started),
                  leased_until = 0,
                  next_try = iif(status = 'pending' AND ?4 >= round_started, coalesce(?3, next_try), next_try),
-                 status = iif((status = 'pending' AND ?4 >= round_started) OR ?2 = 'sent', ?2, status)
+                 status = iif((status = 'pending' AND ?4 >= round_started) OR ?2 = 'sent', ?2, status),
+                 ended = iif(((status = 'pending' AND ?4 >= round_started) OR ?2 = 'sent') AND ?2 <> 'pending', ?4, ended)
              WHERE id = ?1",
         )
         .and_then(|mut s| s.execute(params![id, status_name(status), next_try, millis(attempt.at)]))
@@ -348,6 +391,7 @@ mod tests {
         for (query, index) in [
             (DUE.to_owned(), "event_due (due<?)"),
             (DUE_IDS.to_owned(), "event_due (due<?)"),
+            (FORGOTTEN_IDS.to_owned(), "event_ended (ended<?)"),
             (AHEAD_OF_US.to_owned(), "event_round (round_started>?)"),
             (BEGIN_ANEW.to_owned(), "event_round (round_started>?)"),
             (page_query(true), "event_status (status=? AND id<?)"),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use attendance::ports::{Acceptance, EventStore};
+use attendance::ports::{Acceptance, ENDED_KEPT, EventStore};
 use attendance::{Context, Event, EventId, FaceBox, FrameSize, Label, NextStep, StudentId, Timestamp};
 use attendance_embedded::Database;
-use attendance_testkit::failed;
+use attendance_testkit::{delivered, failed};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -66,4 +66,40 @@ async fn one_damaged_event_keeps_no_other_from_being_sent() {
     let raw = Connection::open(data.path().join("attendance.db")).expect("opened");
     raw.execute("UPDATE event SET accepted = -1 WHERE id = ?1", [ids[1].to_string()]).expect("damaged");
     assert_eq!(claimed(&*events, at(60)).await, [ids[0], ids[2]]);
+}
+
+#[tokio::test]
+async fn what_ended_is_forgotten_after_its_time_and_what_is_pending_never() {
+    const ENDED: u64 = 150;
+    let data = TempDir::new().expect("a folder");
+    let events = Database::open(data.path()).expect("opened").events();
+    let mut ended = Vec::new();
+    for n in 0..ENDED {
+        let id = accepted(&*events, &format!("s{n}"), at(0)).await;
+        let (attempt, next) =
+            if n % 2 == 0 { (delivered(at(n)), NextStep::Sent) } else { (failed(at(n), None), NextStep::Dead) };
+        events.record(id, &attempt, next).await.expect("record");
+        ended.push(id);
+    }
+    let replayed = ended[0];
+    assert!(events.replay(replayed, at(ENDED)).await.expect("replay"));
+    let waiting = accepted(&*events, "waiting", at(0)).await;
+    let later = at(9).after(ENDED_KEPT);
+    for id in [replayed, waiting] {
+        events.record(id, &failed(at(ENDED), None), NextStep::RetryAt(later.after(LEASE))).await.expect("record");
+    }
+    let left = async |now| {
+        // What a server does twice a second.
+        for _ in 0..3 {
+            claimed(&*events, now).await;
+        }
+        events.list(None, 500, None).await.expect("list").events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+    };
+    assert_eq!(left(at(1).after(ENDED_KEPT)).await.len(), 151, "on the day itself it is there");
+    assert_eq!(left(later).await.len(), 151 - 8, "s1 to s8 ended longer ago");
+    let left = left(at(ENDED).after(ENDED_KEPT)).await;
+    assert_eq!(left, [waiting, replayed], "a hundred at a time, until all are gone");
+    let db = Connection::open(data.path().join("attendance.db")).expect("opened");
+    let tries: usize = db.query_row("SELECT count(*) FROM attempt", [], |row| row.get(0)).expect("counted");
+    assert_eq!(tries, 3, "their tries too");
 }

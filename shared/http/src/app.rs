@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use attendance::ports::{EventStore, GalleryStore, Watch};
-use attendance::{Clock, Enroller, Realtime, Recognizer};
+use attendance::{Clock, Enroller, Outbox, Realtime, Recognizer};
 use axum::Router;
 
 use crate::{
@@ -46,8 +46,8 @@ pub fn router(app: App, settings: Settings, work: Work) -> Router {
         cooldown: app.realtime.cooldown(),
         websocket_url,
     };
-    let meta =
-        Meta { gallery: app.gallery, events: app.events, clock: app.clock, facts, mock_webhook, work: work.clone() };
+    let outbox = Arc::new(Outbox::new(app.events, app.clock.clone()));
+    let meta = Meta { gallery: app.gallery, outbox, clock: app.clock, facts, mock_webhook, work: work.clone() };
     let mut routes = enroll_routes(app.enroller, uploads.clone(), work.clone())
         .merge(recognize_routes(app.recognizer, uploads.clone()))
         .merge(realtime_routes(app.realtime, uploads, work.clone()))

@@ -161,7 +161,7 @@ errors!(
 )]
 async fn list(State(meta): State<Meta>, listing: Listing) -> Result<Json<EventsResponse>, ApiError> {
     let Listing { status, limit, cursor } = listing;
-    let page = meta.events.list(status, limit, cursor).await?;
+    let page = meta.outbox.list(status, limit, cursor).await?;
     let events = page.events.into_iter().map(EventItem::from).collect();
     Ok(Json(EventsResponse { ok: true, events, next: page.next.map(|id| id.to_string()) }))
 }
@@ -193,7 +193,7 @@ async fn replay(
 ) -> Result<Json<ReplayResponse>, ApiError> {
     let id = id.ok().and_then(|Path(text)| EventId::parse(&text));
     let id = id.ok_or_else(|| ApiError::invalid("event_id", "a UUID, as GET /events lists it"))?;
-    if !meta.events.replay(id, meta.clock.now()).await? {
+    if !meta.outbox.replay(id).await? {
         return Err(ApiError::new(Code::NotFound, "there is no such event; GET /events lists those that exist"));
     }
     Ok(Json(ReplayResponse { ok: true, event_id: id.to_string(), status: EventStatus::Pending }))

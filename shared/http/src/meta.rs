@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attendance::ports::{EventStore, GalleryStore};
-use attendance::{Clock, StudentId, Tolerance, rounded};
+use attendance::ports::GalleryStore;
+use attendance::{Clock, Outbox, StudentId, Tolerance, rounded};
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -26,7 +26,7 @@ const JSON_LIMIT: usize = 256 << 10;
 #[allow(missing_docs)]
 pub struct Meta {
     pub gallery: Arc<dyn GalleryStore>,
-    pub events: Arc<dyn EventStore>,
+    pub outbox: Arc<Outbox>,
     pub clock: Arc<dyn Clock>,
     pub facts: Facts,
     /// Whether there is a `POST /mock/webhook`.

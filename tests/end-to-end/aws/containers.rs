@@ -1,4 +1,6 @@
-use attendance_end_to_end::{Answer, pictures};
+use std::time::Duration;
+
+use attendance_end_to_end::{Answer, COOLDOWN_SECONDS, pictures};
 
 use crate::stack::Stack;
 
@@ -33,4 +35,32 @@ async fn what_one_warm_container_enrols_another_warm_one_finds() {
             *seen = now;
         }
     }
+}
+
+/// More than a student's quiet time.
+const QUIET: Duration = Duration::from_millis(COOLDOWN_SECONDS * 1000 + 300);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_frames_in_the_same_instant_through_two_containers_are_one_event() {
+    const ROUNDS: usize = 5;
+    let stack = Stack::alone().await;
+    let target = &stack.target;
+    target.forget_everybody().await;
+    let student = target.enroll_new("obama", &pictures::obama(0)).await;
+    let frame = pictures::small(&pictures::obama(1));
+    let mut rounds = 0;
+    for _ in 0..4 * ROUNDS {
+        let before = stack.receiver.calls_about(&student).len();
+        let (one, other) = tokio::join!(target.realtime("", &frame), target.realtime("", &frame));
+        let mut statuses = [&one, &other].map(|answer| answer.body["dispatch"][0]["report"]["status"].to_string());
+        statuses.sort();
+        assert_eq!(statuses, [r#""sent""#, r#""skipped""#], "{one:?} {other:?}");
+        assert_eq!(stack.receiver.calls_about(&student).len(), before + 1);
+        rounds += usize::from(instance(&one).0 != instance(&other).0);
+        if rounds == ROUNDS {
+            return;
+        }
+        tokio::time::sleep(QUIET).await;
+    }
+    panic!("only {rounds} times were two containers at work");
 }

@@ -4,6 +4,7 @@
 
 mod bulk;
 mod containers;
+mod delivery;
 mod stack;
 mod watchers;
 
@@ -19,7 +20,6 @@ macro_rules! against_the_stack {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 let stack = Stack::alone().await;
-                let _clock = stack.clock();
                 against_the_stack!(@run $group, $case, &stack.target, &stack.receiver);
             })+
         })+

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::task::JoinHandle;
 
 /// What AWS takes of a picture, in bytes.
 const IMAGE_LIMIT: usize = 4 << 20;
@@ -25,16 +24,7 @@ pub(crate) struct Stack {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// Does what the schedule does, for as long as it lives.
-pub(crate) struct ClockWork(JoinHandle<()>);
-
-impl Drop for ClockWork {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this by `cargo xtask test --only aws`"))
 }
 
@@ -67,16 +57,57 @@ impl Stack {
         }
     }
 
-    /// Sends what is due, twice a second: the local stack's schedule has minutes.
-    pub(crate) fn clock(&self) -> ClockWork {
-        let (client, url) = (self.client.clone(), self.function_url("ATTENDANCE_TEST_MAINTAIN"));
-        ClockWork(tokio::spawn(async move {
-            loop {
-                let due = client.post(&url).body(r#"{"job": "deliver"}"#).send().await;
-                assert!(due.expect("the stack answers").status().is_success());
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        }))
+    /// Looks for overdue events once, as the schedule does every minute.
+    pub(crate) async fn wake_overdue(&self) {
+        let url = self.function_url("ATTENDANCE_TEST_MAINTAIN");
+        let answer = self.client.post(url).json(&json!({"job": "wake_overdue"})).send().await.expect("invoked");
+        let failed = answer.headers().contains_key("x-amz-function-error");
+        let body = answer.text().await.expect("a body");
+        assert!(!failed && body.contains("woken"), "{body}");
+    }
+
+    /// From now on messages that were read and not deleted come again after so many seconds.
+    pub(crate) async fn repeat_messages_after(&self, seconds: u32) {
+        let request = json!({
+            "QueueUrl": variable("ATTENDANCE_TEST_DELIVERY_QUEUE"),
+            "Attributes": {"VisibilityTimeout": seconds.to_string()},
+        });
+        self.aws("AmazonSQS.SetQueueAttributes", request).await;
+    }
+
+    /// Puts a message into the queue that `Deliver` reads.
+    pub(crate) async fn send_message(&self, body: &str) {
+        let request = json!({"QueueUrl": variable("ATTENDANCE_TEST_DELIVERY_QUEUE"), "MessageBody": body});
+        self.aws("AmazonSQS.SendMessage", request).await;
+    }
+
+    /// The bodies of some messages in the dead-letter queue of `Deliver`.
+    pub(crate) async fn dead_letters(&self) -> Vec<String> {
+        let request = json!({
+            "QueueUrl": variable("ATTENDANCE_TEST_DELIVERY_DEAD_LETTERS"),
+            "MaxNumberOfMessages": 10, "VisibilityTimeout": 0,
+        });
+        let answer = self.aws("AmazonSQS.ReceiveMessage", request).await;
+        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+        messages.iter().map(|message| message["Body"].as_str().expect("a body").to_owned()).collect()
+    }
+
+    /// The processes of this stack that run this function now.
+    pub(crate) fn processes(&self, function: &str) -> Vec<u32> {
+        let mine = format!("AWS_ENDPOINT_URL={}", self.endpoint);
+        let named = format!("AWS_LAMBDA_FUNCTION_NAME=attendance-{function}-");
+        let processes = std::fs::read_dir("/proc").expect("Linux").filter_map(|entry| {
+            let entry = entry.ok()?;
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let program = std::fs::read_link(entry.path().join("exe")).ok()?;
+            let environment = std::fs::read(entry.path().join("environ")).ok()?;
+            let mut variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+            let (of_stack, of_function) = variables.by_ref().fold((false, false), |(stack, function), variable| {
+                (stack || *variable == *mine, function || variable.starts_with(&named))
+            });
+            (program.file_name()? == "bootstrap" && of_stack && of_function).then_some(pid)
+        });
+        processes.collect()
     }
 
     fn function_url(&self, variable_name: &str) -> String {
@@ -135,17 +166,23 @@ impl Stack {
     /// What DynamoDB answers, about the service's table.
     pub(crate) async fn table(&self, operation: &str, mut request: Value) -> Value {
         request["TableName"] = variable("ATTENDANCE_TEST_TABLE").into();
+        self.aws(&format!("DynamoDB_20120810.{operation}"), request).await
+    }
+
+    /// What AWS answers to a call of this target.
+    async fn aws(&self, target: &str, request: Value) -> Value {
         let request = self
             .client
             .post(&self.endpoint)
-            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("x-amz-target", target)
             .header("content-type", "application/x-amz-json-1.0")
             .body(request.to_string());
         let answer = request.send().await.expect("sent");
         let status = answer.status();
-        let body: Value = answer.json().await.expect("JSON");
+        let body = answer.text().await.expect("a body");
         assert!(status.is_success(), "{body}");
-        body
+        // Some calls have nothing to say.
+        serde_json::from_str(&body).unwrap_or_default()
     }
 
     /// Embeddings stored.

@@ -5,7 +5,6 @@ mod guide;
 #[path = "../local/process.rs"]
 #[allow(dead_code, reason = "shared with the other local tests; each uses a part")]
 mod process;
-mod proxy;
 mod receiver;
 mod storm;
 mod troubles;

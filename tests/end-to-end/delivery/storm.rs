@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use attendance_end_to_end::{API_KEY, ENCODED_SECRET, PLAIN_SECRET, Target, pictures};
+use attendance_end_to_end::{API_KEY, ENCODED_SECRET, Fault, PLAIN_SECRET, Proxy, Target, pictures};
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -13,7 +13,6 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::process::{Folder, Server, Variable};
-use crate::proxy::{Fault, Proxy};
 use crate::receiver::ReceiverProcess;
 
 const EVENTS: usize = 1000;
@@ -60,7 +59,7 @@ async fn a_thousand_events_in_random_faults_all_arrive_and_count_once() {
     let mut random = fastrand::Rng::with_seed(seed);
     let received = Folder::new();
     let mut receiver = ReceiverProcess::start(received.path());
-    let proxy = Proxy::start(receiver.url(), random.u64(..)).await;
+    let proxy = Proxy::start_at("127.0.0.1:0", receiver.url(), random.u64(..)).await;
     let folder = Folder::new();
     let start = || tokio::task::block_in_place(|| Server::start_on(&folder, &variables(&proxy)));
     // Two on one folder, so that each meets what the other left.
@@ -103,13 +102,13 @@ async fn a_thousand_events_in_random_faults_all_arrive_and_count_once() {
     tokio::time::sleep(AFTERMATH).await;
     proxy.calm();
     let target = servers[0].target();
-    while !events(&target, "pending").await.is_empty() {
-        assert!(begun.elapsed() < PATIENCE, "{} events are pending", events(&target, "pending").await.len());
+    while !target.events("pending").await.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "{} events are pending", target.events("pending").await.len());
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 
-    assert_eq!(events(&target, "dead").await, HashSet::new());
-    let stored = events(&target, "sent").await;
+    assert_eq!(target.events("dead").await, HashSet::new());
+    let stored = target.events("sent").await;
     let rows = receiver.exported().await;
     let counted: HashSet<String> = rows.iter().map(|row| row[6].clone()).collect();
     assert_eq!(counted.len(), rows.len(), "each once");
@@ -134,7 +133,7 @@ async fn a_thousand_events_in_random_faults_all_arrive_and_count_once() {
 
 /// Posts frames of somebody known and of somebody unknown until enough events are acknowledged.
 async fn post_frames(n: usize, targets: Arc<Mutex<[Target; 2]>>, told: Arc<Told>) {
-    let frames = [small(&pictures::obama(1)), small(&pictures::biden(1))];
+    let frames = [pictures::small(&pictures::obama(1)), pictures::small(&pictures::biden(1))];
     let mut frame = n;
     while told.acknowledged() < EVENTS {
         let target = targets.lock().expect("no test panics here")[frame / 2 % 2].clone();
@@ -169,29 +168,4 @@ async fn post(target: &Target, frame: &Bytes) -> Option<Value> {
     let answer = response.json().await.ok()?;
     assert_eq!(status.as_u16(), 200, "{answer}");
     Some(answer)
-}
-
-/// The picture at 160 pixels a side.
-fn small(picture: &Bytes) -> Bytes {
-    let image = image::load_from_memory(picture).expect("a picture");
-    let image = image.resize_exact(160, 160, image::imageops::FilterType::Triangle);
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut bytes, image::ImageFormat::Jpeg).expect("memory");
-    bytes.into_inner().into()
-}
-
-/// The ids of the stored events that stand so, through all pages.
-pub(crate) async fn events(target: &Target, status: &str) -> HashSet<String> {
-    let mut ids = HashSet::new();
-    let mut cursor = String::new();
-    loop {
-        let page = target.get(&format!("/events?status={status}&limit=500{cursor}")).await.body;
-        for event in page["events"].as_array().unwrap_or_else(|| panic!("{page}")) {
-            assert!(ids.insert(event["event_id"].as_str().expect("an id").to_owned()), "listed once");
-        }
-        match page["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return ids,
-        }
-    }
 }

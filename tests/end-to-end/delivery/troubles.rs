@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::process::{Folder, Server, Variable};
 use crate::receiver::ReceiverProcess;
-use crate::storm::events;
 
 /// The variables of the shared cases, with these instead of theirs.
 fn variables<'a>(receiver: &Receiver, changes: &[(&'a str, &str)]) -> Vec<Variable<'a>> {
@@ -77,7 +76,7 @@ async fn a_dead_receiver_costs_the_timeout_and_soon_nothing_and_delays_nobody_el
     cheap.sort();
     println!("a frame alone {quiet:?}, to a dead receiver {:?}, with the circuit open {:?}", waits[0].1, cheap[2]);
     assert!(cheap[2] < quiet + Duration::from_millis(500), "{cheap:?}");
-    assert_eq!(events(&target, "pending").await.len(), 10, "and every event is kept");
+    assert_eq!(target.events("pending").await.len(), 10, "and every event is kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +97,7 @@ async fn a_stop_lets_a_retry_end() {
     let listed = tokio::task::block_in_place(|| folder.run(&["events", "list", "--status", "sent"]));
     assert!(listed.stdout.contains("Unknown"), "the try that was on its way is recorded: {listed:?}");
     let server = start(&folder, &variables(&receiver, &changes));
-    assert_eq!(events(&server.target(), "sent").await.len(), 1);
+    assert_eq!(server.target().events("sent").await.len(), 1);
     assert_eq!(receiver.calls().len(), 2);
 }
 
@@ -115,7 +114,7 @@ async fn events_wait_for_a_server_that_has_a_webhook() {
     assert!(!server.stdout().contains("events of an earlier run"));
     server.kill();
     let mut server = start(&folder, &without);
-    let pending = events(&server.target(), "pending").await;
+    let pending = server.target().events("pending").await;
     assert_eq!(pending.len(), 1);
     server.prints("events of an earlier run wait").await;
     let (answer, _) = timed(&server.target(), "?send_unknown=true").await;
@@ -124,11 +123,11 @@ async fn events_wait_for_a_server_that_has_a_webhook() {
     receiver.answer(200, "{}");
     let server = start(&folder, &with_url);
     let begun = Instant::now();
-    while events(&server.target(), "sent").await != pending {
+    while server.target().events("sent").await != pending {
         assert!(begun.elapsed() < Duration::from_secs(20), "it is not sent");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(events(&server.target(), "pending").await.len(), 0);
+    assert_eq!(server.target().events("pending").await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +163,7 @@ async fn one_student_in_the_same_instant_through_two_processes_is_one_attendance
     let row = &rows[0];
     assert_eq!((&row["device_id"], &row["class_id"]), (&json!("door"), &json!("7b")));
     assert_eq!(row["distance"], answers[0].body["results"][0]["distance"]);
-    assert_eq!(events(&targets[1], "sent").await.len(), 1);
+    assert_eq!(targets[1].events("sent").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +185,7 @@ async fn a_replay_of_all_ends_although_all_are_given_up_again() {
     let outcome = tokio::task::block_in_place(|| folder.run(&["events", "replay", "--all-dead"]));
     assert_eq!(outcome.stdout, format!("{DEAD} events will be sent again\n"), "{outcome:?}");
     let begun = Instant::now();
-    while receiver.calls().len() < 2 * DEAD || events(&target, "dead").await.len() < DEAD {
+    while receiver.calls().len() < 2 * DEAD || target.events("dead").await.len() < DEAD {
         assert!(begun.elapsed() < Duration::from_secs(30), "{} calls", receiver.calls().len());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

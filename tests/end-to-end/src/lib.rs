@@ -11,11 +11,13 @@ pub mod pictures;
 mod raw;
 mod receiver;
 mod signature;
+mod storm;
 mod target;
 mod watcher;
 
 pub use raw::{RawAnswer, flood, send_raw};
 pub use receiver::{Call, Receiver};
+pub use storm::{Fault, Proxy};
 pub use target::{Answer, Target};
 pub use watcher::Watcher;
 

@@ -41,6 +41,13 @@ pub fn pair() -> Bytes {
     jpeg(&both.into())
 }
 
+/// The picture at 160 pixels a side: quick to look at.
+#[must_use]
+pub fn small(picture: &Bytes) -> Bytes {
+    let image = image::load_from_memory(picture).expect("a picture");
+    jpeg(&image.resize_exact(160, 160, FilterType::Triangle))
+}
+
 /// A JPEG that shows nobody.
 #[must_use]
 pub fn nobody() -> Bytes {

@@ -46,16 +46,7 @@ impl Receiver {
 
     /// A receiver at this address, which answers 200.
     pub async fn start_at(address: &str) -> Self {
-        // The receiver of the test before may still be going.
-        let mut tries = 0;
-        let listener = loop {
-            match TcpListener::bind(address).await {
-                Ok(listener) => break listener,
-                Err(error) if tries == 50 => panic!("{address} cannot be listened on: {error}"),
-                Err(_) => tries += 1,
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        };
+        let listener = listen_at(address).await;
         let address = listener.local_addr().expect("it is bound");
         let inbox = Inbox {
             calls: Vec::new(),
@@ -85,6 +76,11 @@ impl Receiver {
     /// Takes so long for every answer from now on.
     pub fn delay(&self, delay: Duration) {
         self.inbox().delay = delay;
+    }
+
+    /// Leaves its address to somebody else, and keeps what came.
+    pub fn stop(&self) {
+        self.serving.abort();
     }
 
     /// Every call so far, oldest first.
@@ -134,6 +130,19 @@ impl Call {
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a header in ASCII"))
+    }
+}
+
+/// Listens at this address, once whoever listened there before is gone.
+pub(crate) async fn listen_at(address: &str) -> TcpListener {
+    let mut tries = 0;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) if tries == 50 => panic!("{address} cannot be listened on: {error}"),
+            Err(_) => tries += 1,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -133,6 +134,22 @@ impl Target {
             }
         }
         assert_eq!(self.get("/health").await.body["labels"], 0, "somebody else uses this service");
+    }
+
+    /// The ids of the stored events that stand so, through all pages.
+    pub async fn events(&self, status: &str) -> HashSet<String> {
+        let mut ids = HashSet::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("/events?status={status}&limit=500{cursor}")).await.body;
+            for event in page["events"].as_array().unwrap_or_else(|| panic!("{page}")) {
+                assert!(ids.insert(event["event_id"].as_str().expect("an id").to_owned()), "listed once");
+            }
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return ids,
+            }
+        }
     }
 
     /// A watcher who begins with the next message, or after the message with this `seq`.

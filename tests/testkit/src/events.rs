@@ -3,8 +3,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use attendance::ports::{Acceptance, EventStore, StoreError};
-use attendance::{Attempt, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Timestamp};
+use attendance::ports::{Acceptance, Claim, EventStore, StoreError};
+use attendance::{
+    Attempt, Context, Event, EventId, EventPage, EventRecord, EventStatus, FaceBox, FrameSize, Label, NextStep,
+    StudentId, Timestamp,
+};
 
 /// The outbox and the cooldowns, in memory. A clone is another handle onto the same storage.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +53,20 @@ impl FakeEvents {
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let state = self.0.lock().expect("no test panics here");
         if state.down { Err(StoreError::unavailable("the fake outbox is down")) } else { Ok(state) }
+    }
+}
+
+/// The event that this student was seen then.
+#[must_use]
+pub fn sighting(student: &str, at: Timestamp) -> Event {
+    Event {
+        id: EventId::generate(),
+        label: Label::Student(StudentId::parse(student).expect("a valid id")),
+        distance: Some(0.37),
+        at,
+        frame: FrameSize { width: 640, height: 480 },
+        face_box: FaceBox { top: 1, right: 4, bottom: 3, left: 2 },
+        context: Context::default(),
     }
 }
 
@@ -113,6 +130,17 @@ impl EventStore for FakeEvents {
                 event.seen()
             })
             .collect())
+    }
+
+    async fn claim(&self, id: EventId, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
+        let mut state = self.state()?;
+        let event = state.events.get_mut(&id).filter(|event| event.record.status == EventStatus::Pending);
+        let Some(event) = event else { return Ok(Claim::Ended) };
+        if event.due() > now {
+            return Ok(Claim::Waiting { next_try: event.next_try, until: event.due() });
+        }
+        event.leased_until = now.after(lease);
+        Ok(Claim::Claimed(Box::new(event.seen())))
     }
 
     async fn list(

@@ -10,12 +10,14 @@ mod events;
 mod gallery;
 mod pictures;
 mod push;
+mod wakeups;
 mod webhook;
 
 pub use clock::FakeClock;
 pub use engine::{FakeEngine, FakeFace, face, picture};
-pub use events::FakeEvents;
+pub use events::{FakeEvents, sighting};
 pub use gallery::FakeGallery;
 pub use pictures::{models, sample};
 pub use push::FakePush;
+pub use wakeups::FakeWakeups;
 pub use webhook::{Delivery, FakeWebhook, answered, delivered, failed};

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use attendance::ports::{Acceptance, EventStore, StoreError};
+use attendance::ports::{Acceptance, Claim, EventStore, StoreError};
 use attendance::{
     Attempt, AttemptOutcome, Deliverer, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Realtime,
     RealtimeOptions, ReportStatus, RetryPolicy, Timestamp,
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use crate::school::{COOLDOWN, School};
 
 /// Enrols a student and shows him to the camera once.
-async fn seen_once(school: School) -> School {
+pub(crate) async fn seen_once(school: School) -> School {
     school.enroll("siswaA", picture("a", &[face(1, 0.0)])).await.expect("enrolled");
     school.realtime.observe(picture("frame", &[face(1, 0.0)]), RealtimeOptions::default()).await.expect("observed");
     school
 }
 
-fn only(school: &School) -> EventRecord {
+pub(crate) fn only(school: &School) -> EventRecord {
     let mut events = school.events.all();
     assert_eq!(events.len(), 1);
     events.remove(0)
@@ -29,12 +29,12 @@ async fn deliver_due(school: &School) -> usize {
     school.deliverer.deliver_due(100).await.expect("claimed")
 }
 
-fn told(school: &School) -> Vec<Value> {
+pub(crate) fn told(school: &School) -> Vec<Value> {
     school.push.messages().into_iter().filter(|message| message["type"] == "delivery").collect()
 }
 
 /// Takes the event at the n-th try and fails before.
-fn at_try(n: usize) -> impl Fn(&Delivery) -> attendance::Attempt + Send + Sync {
+pub(crate) fn at_try(n: usize) -> impl Fn(&Delivery) -> attendance::Attempt + Send + Sync {
     let tries = AtomicUsize::new(0);
     move |d| if tries.fetch_add(1, Ordering::SeqCst) + 1 < n { failed(d.at, None) } else { delivered(d.at) }
 }
@@ -203,6 +203,11 @@ impl EventStore for SlowEvents {
     async fn claim_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
         self.clock.advance(self.takes);
         self.events.claim_due(now, lease, limit).await
+    }
+
+    async fn claim(&self, id: EventId, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
+        self.clock.advance(self.takes);
+        self.events.claim(id, now, lease).await
     }
 
     async fn list(

@@ -7,3 +7,4 @@ mod realtime;
 mod recognize;
 mod retry;
 mod school;
+mod wakeups;

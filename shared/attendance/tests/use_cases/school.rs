@@ -5,7 +5,9 @@ use attendance::{
     Attempt, Clock, Deliverer, EnrollError, Enroller, GalleryCache, MultiFace, Realtime, Receipt, Recognition,
     RecognizeError, Recognizer, RetryPolicy, StudentId, Tolerance,
 };
-use attendance_testkit::{Delivery, FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWebhook, delivered};
+use attendance_testkit::{
+    Delivery, FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWakeups, FakeWebhook, delivered,
+};
 use bytes::Bytes;
 
 /// The time at which every test begins, in milliseconds.
@@ -21,6 +23,7 @@ pub(crate) struct School {
     pub(crate) push: FakePush,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) webhook: Arc<FakeWebhook>,
+    pub(crate) wakeups: FakeWakeups,
     pub(crate) deliverer: Arc<Deliverer>,
     pub(crate) recognizer: Arc<Recognizer>,
     pub(crate) realtime: Realtime,
@@ -46,14 +49,16 @@ impl School {
         let push = FakePush::default();
         let clock = Arc::new(FakeClock::at(START));
         let webhook = Arc::new(FakeWebhook::new(script));
-        let deliverer = Arc::new(Deliverer::new(
+        let wakeups = FakeWakeups::default();
+        let deliverer = Deliverer::new(
             webhook.clone(),
             Arc::new(events.clone()),
             Arc::new(push.clone()),
             clock.clone(),
             RetryPolicy::default(),
             Duration::from_secs(3),
-        ));
+        );
+        let deliverer = Arc::new(deliverer.waking(Arc::new(wakeups.clone())));
         let cache =
             GalleryCache::new(Arc::new(gallery.clone()), attendance::ports::FaceEngine::model(&*engine).clone());
         let tolerance = Tolerance::new(0.45).expect("a tolerance");
@@ -66,7 +71,7 @@ impl School {
             clock.clone(),
             COOLDOWN,
         );
-        Self { engine, gallery, events, push, clock, webhook, deliverer, recognizer, realtime }
+        Self { engine, gallery, events, push, clock, webhook, wakeups, deliverer, recognizer, realtime }
     }
 
     /// The same school without a webhook.

@@ -9,3 +9,4 @@ mod inbox;
 mod measure;
 mod proxy;
 mod storage;
+mod wakeups;

@@ -14,19 +14,21 @@ pub(crate) fn stack() -> String {
     std::env::var("ATTENDANCE_TEST_STACK").expect("run this by `cargo xtask test --only aws`")
 }
 
-/// A fresh table and a fresh bucket, reached through `endpoint`.
+/// A fresh table, bucket and queue, reached through `endpoint`.
 pub(crate) async fn fresh(endpoint: &str) -> AwsSettings {
     let name = format!("test-{}", Uuid::now_v7());
     create(&name).await;
+    let queue = sqs().await.create_queue().queue_name(&name).send().await.expect("the queue is made");
     AwsSettings {
         endpoint: Some(endpoint.to_owned()),
         table: name.clone(),
         bucket: name,
+        delivery_queue: queue.queue_url.expect("it has a URL"),
         push_endpoint: Some(endpoint.to_owned()),
     }
 }
 
-/// The clients onto a fresh table and bucket, as one container has them.
+/// The clients onto a fresh table, bucket and queue, as one container has them.
 pub(crate) async fn aws() -> Aws {
     Aws::new(&fresh(&stack()).await).await
 }
@@ -36,6 +38,11 @@ pub(crate) async fn s3() -> aws_sdk_s3::Client {
     let config = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(stack()).load().await;
     let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
     aws_sdk_s3::Client::from_conf(config)
+}
+
+/// SQS, without the adapter.
+pub(crate) async fn sqs() -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::new(&aws_config::defaults(BehaviorVersion::latest()).endpoint_url(stack()).load().await)
 }
 
 /// The keys in the bucket under a prefix.

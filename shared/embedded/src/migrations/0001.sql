@@ -56,6 +56,8 @@ CREATE TABLE event (
     round_attempts INTEGER NOT NULL,
     next_try INTEGER NOT NULL,
     leased_until INTEGER NOT NULL,
+    -- When it was sent or given up; NULL while it is pending.
+    ended INTEGER,
     due INTEGER NOT NULL GENERATED ALWAYS AS (max(next_try, leased_until)) VIRTUAL,
     body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -63,6 +65,8 @@ CREATE INDEX event_due ON event (due) WHERE status = 'pending';
 CREATE INDEX event_status ON event (status, id);
 -- Events whose round begins in the future: the clock was set back after they were accepted.
 CREATE INDEX event_round ON event (round_started) WHERE status = 'pending';
+-- Those that ended long ago, which are forgotten.
+CREATE INDEX event_ended ON event (ended) WHERE ended IS NOT NULL;
 
 CREATE TABLE attempt (
     event TEXT NOT NULL REFERENCES event (id) ON DELETE CASCADE,

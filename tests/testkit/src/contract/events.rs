@@ -2,15 +2,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attendance::ports::{Acceptance, EventStore};
-use attendance::{
-    AttemptOutcome, Context, Event, EventId, EventRecord, EventStatus, FaceBox, FrameSize, Label, NextStep, StudentId,
-    Timestamp,
-};
+use attendance::ports::{Acceptance, Claim, EventStore};
+use attendance::{AttemptOutcome, Context, Event, EventId, EventRecord, EventStatus, Label, NextStep, Timestamp};
 use tokio::sync::Barrier;
 
 use super::Open;
-use crate::{answered, delivered, failed};
+use crate::{answered, delivered, failed, sighting};
 
 const COOLDOWN: Duration = Duration::from_secs(5);
 const LEASE: Duration = Duration::from_secs(13);
@@ -28,6 +25,8 @@ pub async fn event_store(fresh: impl AsyncFn() -> Open<dyn EventStore>) {
     a_lease_runs_out_by_itself(fresh().await).await;
     one_claimer_gets_an_event(fresh().await).await;
     the_earliest_are_claimed_first(fresh().await).await;
+    an_event_is_claimed_by_its_id_when_it_is_due(fresh().await).await;
+    one_of_many_claims_an_event_by_its_id(fresh().await).await;
     a_failed_try_waits_and_ends_the_lease(fresh().await).await;
     an_ended_event_is_not_reopened(fresh().await).await;
     every_kind_of_try_is_kept(fresh().await).await;
@@ -40,21 +39,9 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + seconds * 1000)
 }
 
-fn seen(name: &str, when: Timestamp) -> Event {
-    Event {
-        id: EventId::generate(),
-        label: Label::Student(StudentId::parse(name).expect("a valid id")),
-        distance: Some(0.37),
-        at: when,
-        frame: FrameSize { width: 640, height: 480 },
-        face_box: FaceBox { top: 1, right: 4, bottom: 3, left: 2 },
-        context: Context::default(),
-    }
-}
-
 fn stranger(device: Option<&str>, when: Timestamp) -> Event {
     let context = Context { device_id: device.map(str::to_owned), ..Context::default() };
-    Event { label: Label::Unknown, context, ..seen("x", when) }
+    Event { label: Label::Unknown, context, ..sighting("x", when) }
 }
 
 async fn accept(store: &Store, event: &Event, cooldown: Duration) -> Acceptance {
@@ -62,7 +49,7 @@ async fn accept(store: &Store, event: &Event, cooldown: Duration) -> Acceptance 
 }
 
 async fn accepted(store: &Store, name: &str, when: Timestamp) -> Event {
-    let event = seen(name, when);
+    let event = sighting(name, when);
     assert_eq!(accept(store, &event, NO_COOLDOWN).await, Acceptance::Accepted);
     event
 }
@@ -83,24 +70,32 @@ fn cooling(seconds: u64) -> Acceptance {
 
 async fn a_cooldown_holds_for_its_time_and_key(open: Open<dyn EventStore>) {
     let (one, other) = (open(), open());
-    assert_eq!(accept(&one, &seen("a", at(0)), COOLDOWN).await, Acceptance::Accepted);
-    assert_eq!(accept(&other, &seen("a", at(2)), COOLDOWN).await, cooling(3));
-    assert_eq!(accept(&other, &seen("b", at(2)), COOLDOWN).await, Acceptance::Accepted, "another student's is his own");
-    assert_eq!(accept(&one, &seen("a", at(4)), COOLDOWN).await, cooling(1), "what was refused takes no cooldown");
-    assert_eq!(accept(&one, &seen("a", at(5)), COOLDOWN).await, Acceptance::Accepted, "over after exactly its time");
+    assert_eq!(accept(&one, &sighting("a", at(0)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(accept(&other, &sighting("a", at(2)), COOLDOWN).await, cooling(3));
     assert_eq!(
-        accept(&one, &seen("a", at(6)), Duration::from_secs(1)).await,
+        accept(&other, &sighting("b", at(2)), COOLDOWN).await,
+        Acceptance::Accepted,
+        "another student's is his own"
+    );
+    assert_eq!(accept(&one, &sighting("a", at(4)), COOLDOWN).await, cooling(1), "what was refused takes no cooldown");
+    assert_eq!(
+        accept(&one, &sighting("a", at(5)), COOLDOWN).await,
+        Acceptance::Accepted,
+        "over after exactly its time"
+    );
+    assert_eq!(
+        accept(&one, &sighting("a", at(6)), Duration::from_secs(1)).await,
         Acceptance::Accepted,
         "as the caller has it"
     );
-    assert_eq!(accept(&one, &seen("a", at(6)), NO_COOLDOWN).await, Acceptance::Accepted, "zero turns it off");
+    assert_eq!(accept(&one, &sighting("a", at(6)), NO_COOLDOWN).await, Acceptance::Accepted, "zero turns it off");
 
     assert_eq!(accept(&one, &stranger(Some("door"), at(0)), COOLDOWN).await, Acceptance::Accepted);
     assert_eq!(accept(&one, &stranger(Some("door"), at(1)), COOLDOWN).await, cooling(4), "strangers share a camera's");
     assert_eq!(accept(&one, &stranger(Some("gate"), at(1)), COOLDOWN).await, Acceptance::Accepted);
     assert_eq!(accept(&one, &stranger(None, at(1)), COOLDOWN).await, Acceptance::Accepted);
     assert_eq!(
-        accept(&one, &seen("door", at(1)), COOLDOWN).await,
+        accept(&one, &sighting("door", at(1)), COOLDOWN).await,
         Acceptance::Accepted,
         "a student called as a camera"
     );
@@ -116,7 +111,7 @@ async fn one_of_many_at_the_same_instant_is_accepted(open: Open<dyn EventStore>)
                 let (store, barrier) = (handles[n % 2].clone(), barrier.clone());
                 tokio::spawn(async move {
                     // Clocks of two processes differ a little, and requests overtake each other.
-                    let event = seen("a", Timestamp::from_millis(at(round * 60).millis() + (n as u64 * 7) % 50));
+                    let event = sighting("a", Timestamp::from_millis(at(round * 60).millis() + (n as u64 * 7) % 50));
                     barrier.wait().await;
                     accept(&store, &event, COOLDOWN).await
                 })
@@ -136,10 +131,10 @@ async fn one_of_many_at_the_same_instant_is_accepted(open: Open<dyn EventStore>)
 
 async fn a_clock_that_was_set_back_silences_nobody(open: Open<dyn EventStore>) {
     let store = open();
-    assert_eq!(accept(&store, &seen("a", at(3600)), COOLDOWN).await, Acceptance::Accepted);
-    assert_eq!(accept(&store, &seen("a", at(3598)), COOLDOWN).await, cooling(5), "a request that was overtaken");
-    assert_eq!(accept(&store, &seen("a", at(0)), COOLDOWN).await, Acceptance::Accepted);
-    assert_eq!(accept(&store, &seen("a", at(1)), COOLDOWN).await, cooling(4));
+    assert_eq!(accept(&store, &sighting("a", at(3600)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(accept(&store, &sighting("a", at(3598)), COOLDOWN).await, cooling(5), "a request that was overtaken");
+    assert_eq!(accept(&store, &sighting("a", at(0)), COOLDOWN).await, Acceptance::Accepted);
+    assert_eq!(accept(&store, &sighting("a", at(1)), COOLDOWN).await, cooling(4));
 }
 
 async fn an_accepted_event_is_stored_with_its_body(open: Open<dyn EventStore>) {
@@ -157,8 +152,8 @@ async fn an_accepted_event_is_stored_with_its_body(open: Open<dyn EventStore>) {
 
 async fn what_is_refused_leaves_no_event(open: Open<dyn EventStore>) {
     let store = open();
-    accept(&store, &seen("a", at(0)), COOLDOWN).await;
-    accept(&store, &seen("a", at(1)), COOLDOWN).await;
+    accept(&store, &sighting("a", at(0)), COOLDOWN).await;
+    accept(&store, &sighting("a", at(1)), COOLDOWN).await;
     assert_eq!(only(&store).await.accepted, at(0));
 }
 
@@ -214,6 +209,67 @@ async fn the_earliest_are_claimed_first(open: Open<dyn EventStore>) {
     assert_eq!(first[0].attempts, [failed(at(0), None)], "a claimed event comes with its tries");
     assert_eq!(claim(&store, at(95)).await, ids[2..3], "the last is not due");
     assert!(store.claim_due(at(95), LEASE, usize::MAX).await.expect("claim").is_empty());
+}
+
+async fn claim_one(store: &Store, id: EventId, now: Timestamp) -> Claim {
+    store.claim(id, now, LEASE).await.expect("claim")
+}
+
+#[track_caller]
+fn is_waiting(claim: &Claim, expected_next_try: Timestamp, expected_until: Timestamp) {
+    let Claim::Waiting { next_try, until } = claim else { panic!("it was not to be had: {claim:?}") };
+    assert_eq!((*next_try, *until), (expected_next_try, expected_until));
+}
+
+async fn an_event_is_claimed_by_its_id_when_it_is_due(open: Open<dyn EventStore>) {
+    let (one, other) = (open(), open());
+    assert!(matches!(claim_one(&one, EventId::generate(), at(0)).await, Claim::Ended), "there is no such event");
+    let event = accepted(&one, "a", at(0)).await;
+    accepted(&one, "b", at(0)).await;
+    is_waiting(&claim_one(&other, event.id, at(12)).await, at(0), at(13));
+    let Claim::Claimed(record) = claim_one(&other, event.id, at(13)).await else { panic!("the lease ran out") };
+    assert_eq!((record.id, record.body, record.next_try), (event.id, event.body(), Some(at(26))));
+    is_waiting(&claim_one(&one, event.id, at(13)).await, at(0), at(26));
+    assert!(claim(&one, at(13)).await.iter().all(|id| *id != event.id), "nor is it to be had another way");
+
+    one.record(event.id, &failed(at(14), None), NextStep::RetryAt(at(20))).await.expect("record");
+    is_waiting(&claim_one(&one, event.id, at(19)).await, at(20), at(20));
+    let Claim::Claimed(record) = claim_one(&one, event.id, at(20)).await else { panic!("it is due") };
+    assert_eq!((record.attempts.len(), record.round_attempts), (1, 1));
+    one.replay(event.id, at(21)).await.expect("replay");
+    is_waiting(&claim_one(&one, event.id, at(22)).await, at(21), at(33));
+    one.record(event.id, &failed(at(22), None), NextStep::Dead).await.expect("record");
+    assert!(matches!(claim_one(&one, event.id, at(9999)).await, Claim::Ended));
+    one.replay(event.id, at(10_000)).await.expect("replay");
+    assert!(matches!(claim_one(&one, event.id, at(10_000)).await, Claim::Claimed(_)), "a replay opens it again");
+    one.record(event.id, &delivered(at(10_001)), NextStep::Sent).await.expect("record");
+    assert!(matches!(claim_one(&one, event.id, at(19_999)).await, Claim::Ended));
+}
+
+async fn one_of_many_claims_an_event_by_its_id(open: Open<dyn EventStore>) {
+    const AT_ONCE: usize = 8;
+    let handles = [open(), open()];
+    for round in 0..5 {
+        let event = accepted(&handles[0], &format!("s{round}"), at(0)).await;
+        let barrier = Arc::new(Barrier::new(AT_ONCE));
+        let tasks: Vec<_> = (0..AT_ONCE)
+            .map(|n| {
+                let (store, barrier) = (handles[n % 2].clone(), barrier.clone());
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    store.claim(event.id, at(60), LEASE).await.expect("claim")
+                })
+            })
+            .collect();
+        let mut claimed = 0;
+        for task in tasks {
+            match task.await.expect("no panic") {
+                Claim::Claimed(record) => claimed += usize::from(record.id == event.id),
+                other => is_waiting(&other, at(0), at(60).after(LEASE)),
+            }
+        }
+        assert_eq!(claimed, 1, "one of {AT_ONCE}");
+    }
 }
 
 async fn a_failed_try_waits_and_ends_the_lease(open: Open<dyn EventStore>) {

@@ -12,9 +12,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::receiver::listen_at;
+
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It arrives and is answered.
     None,
     /// It arrives and is answered late, but in time.
@@ -44,7 +46,8 @@ const FAULTS: [(Fault, u32); 7] = [
     (Fault::TakenAndCut, 3),
 ];
 
-pub(crate) struct Proxy {
+/// The proxy, listening.
+pub struct Proxy {
     address: SocketAddr,
     state: Arc<State>,
 }
@@ -60,9 +63,9 @@ struct State {
 }
 
 impl Proxy {
-    /// A proxy before the receiver at this URL, stormy from the start.
-    pub(crate) async fn start(target: &str, seed: u64) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    /// A proxy at this address before the receiver at this URL, stormy from the start.
+    pub async fn start_at(address: &str, target: &str, seed: u64) -> Self {
+        let listener = listen_at(address).await;
         let address = listener.local_addr().expect("it is bound");
         let state = Arc::new(State {
             target: Mutex::new(target.into()),
@@ -77,32 +80,36 @@ impl Proxy {
         Self { address, state }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where events go.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://{}/attendance", self.address)
     }
 
     /// The receiver is elsewhere now.
-    pub(crate) fn point_to(&self, target: &str) {
+    pub fn point_to(&self, target: &str) {
         *self.state.target.lock().expect("no test panics here") = target.into();
     }
 
     /// Nobody listens, or somebody does again.
-    pub(crate) fn set_down(&self, down: bool) {
+    pub fn set_down(&self, down: bool) {
         self.state.down.store(down, Ordering::SeqCst);
     }
 
     /// From now on nothing goes wrong.
-    pub(crate) fn calm(&self) {
+    pub fn calm(&self) {
         self.state.stormy.store(false, Ordering::SeqCst);
     }
 
     /// How many requests met which fault.
-    pub(crate) fn met(&self) -> BTreeMap<Fault, usize> {
+    #[must_use]
+    pub fn met(&self) -> BTreeMap<Fault, usize> {
         self.state.met.lock().expect("no test panics here").clone()
     }
 
     /// How often each event arrived at the receiver.
-    pub(crate) fn arrived(&self) -> HashMap<String, usize> {
+    #[must_use]
+    pub fn arrived(&self) -> HashMap<String, usize> {
         self.state.arrived.lock().expect("no test panics here").clone()
     }
 }

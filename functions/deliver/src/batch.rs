@@ -1,0 +1,99 @@
+use attendance::{Deliverer, ports::StoreError};
+use attendance_aws::SqsWakeups;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
+use futures_util::future::join_all;
+
+/// Does what these messages ask for, side by side, and names those that have to come again. Whatever one of them meets is
+/// nothing to the others.
+pub(crate) async fn answer(deliverer: Option<&Deliverer>, messages: Vec<SqsMessage>) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    let Some(deliverer) = deliverer else { return response };
+    let answers = join_all(messages.iter().map(|message| wake(deliverer, message.body.as_deref()))).await;
+    for (message, answer) in messages.into_iter().zip(answers) {
+        if let Err(error) = answer {
+            tracing::error!(message_id = message.message_id, ?error, "a message was not answered; it comes again");
+            response.add_failure(message.message_id.unwrap_or_default());
+        }
+    }
+    response
+}
+
+async fn wake(deliverer: &Deliverer, message: Option<&str>) -> Result<(), StoreError> {
+    let wakeup = message.and_then(SqsWakeups::parse);
+    let wakeup = wakeup.ok_or_else(|| StoreError::damaged(format!("{message:?} is no wakeup")))?;
+    deliverer.wake(wakeup).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use attendance::ports::EventStore;
+    use attendance::{Clock, EventId, EventStatus, RetryPolicy, Wakeup};
+    use attendance_testkit::{FakeClock, FakeEvents, FakePush, FakeWakeups, FakeWebhook, delivered, sighting};
+    use serde_json::json;
+
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(13);
+
+    /// The answer to messages with these bodies, `m0`, `m1` and so on by name, after `wait`.
+    struct Function {
+        deliverer: Deliverer,
+        events: FakeEvents,
+        clock: Arc<FakeClock>,
+    }
+
+    impl Function {
+        fn new() -> Self {
+            let (events, clock) = (FakeEvents::default(), Arc::new(FakeClock::at(1_727_580_000_000)));
+            let webhook = Arc::new(FakeWebhook::new(|delivery| delivered(delivery.at)));
+            let (outbox, push) = (Arc::new(events.clone()), Arc::new(FakePush::default()));
+            let (policy, timeout) = (RetryPolicy::default(), Duration::from_secs(3));
+            let deliverer = Deliverer::new(webhook, outbox, push, clock.clone(), policy, timeout);
+            Self { deliverer: deliverer.waking(Arc::new(FakeWakeups::default())), events, clock }
+        }
+
+        /// The body of the message about an event that was accepted and not tried.
+        async fn accepted(&self, student: &str) -> String {
+            let event = sighting(student, self.clock.now());
+            self.events.accept(&event, Duration::ZERO, LEASE).await.expect("accepted");
+            message(event.id, &*self.clock)
+        }
+
+        async fn answer(&self, bodies: &[&str]) -> Vec<String> {
+            let record = |(n, body): (usize, &&str)| json!({"messageId": format!("m{n}"), "body": body});
+            let records: Vec<_> = bodies.iter().enumerate().map(record).collect();
+            let messages = serde_json::from_value(records.into()).expect("messages");
+            let response = answer(Some(&self.deliverer), messages).await;
+            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+        }
+    }
+
+    fn message(event_id: EventId, clock: &dyn Clock) -> String {
+        serde_json::to_string(&Wakeup { event_id, due: clock.now() }).expect("plain data")
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_fails_alone() {
+        let function = Function::new();
+        let (one, other) = (function.accepted("siswaA").await, function.accepted("siswaB").await);
+        function.clock.advance(LEASE);
+        let unknown = message(EventId::generate(), &*function.clock);
+        assert_eq!(function.answer(&[&one, "{}", &unknown, &other, "", &one]).await, ["m1", "m4"]);
+        assert!(function.events.all().iter().all(|event| event.status == EventStatus::Sent));
+    }
+
+    #[tokio::test]
+    async fn messages_come_again_while_the_store_is_down() {
+        let function = Function::new();
+        let message = function.accepted("siswaA").await;
+        function.clock.advance(LEASE);
+        function.events.set_down(true);
+        assert_eq!(function.answer(&[&message, &message]).await, ["m0", "m1"]);
+        function.events.set_down(false);
+        assert_eq!(function.answer(&[&message]).await, [""; 0]);
+        assert_eq!(function.events.all()[0].status, EventStatus::Sent);
+    }
+}

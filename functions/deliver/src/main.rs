@@ -1,0 +1,18 @@
+//! The function that tries events again, as the queue's messages ask for.
+
+mod batch;
+
+use attendance_serverless::Container;
+use aws_lambda_events::sqs::SqsEvent;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let container = Container::start().await?;
+    // Without a webhook nothing can be tried. The events stay, and are found by the clock once there is one.
+    let deliverer = container.deliverer()?;
+    let answer = async |event: LambdaEvent<SqsEvent>| -> Result<_, Error> {
+        Ok(batch::answer(deliverer.as_deref(), event.payload.records).await)
+    };
+    lambda_runtime::run(service_fn(answer)).await
+}
