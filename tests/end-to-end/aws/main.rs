@@ -4,6 +4,8 @@
 
 mod bulk;
 mod containers;
+mod letters;
+mod raw;
 mod stack;
 mod watchers;
 

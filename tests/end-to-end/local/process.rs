@@ -257,4 +257,3 @@ impl Server {
         kilobytes << 10
     }
 }
-
