@@ -85,7 +85,8 @@ fn tool(name: &str) -> Result<PathBuf> {
         succeed(pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements))?;
         fs::write(&stamp, wanted)?;
     }
-    Ok(venv.join("bin").join(name).canonicalize()?)
+    // Not the program itself made canonical: the environment's Python is a link to one without the environment.
+    Ok(venv.canonicalize()?.join("bin").join(name))
 }
 
 /// The command, finding the virtual environment's programs before others: cargo its `lambda`, and that its compiler.
@@ -156,7 +157,7 @@ fn deploy(port: u16, parameters: &[(&str, &str)]) -> Result<Deployed> {
     let mut sam = local(Command::new(tool("sam")?), port);
     sam.args(["deploy", "--stack-name", "attendance", "--s3-bucket", "artifacts", "--config-file"])
         .arg(&config)
-        .args(["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset"])
+        .args(["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
         .arg("--template-file")
         .arg(&template)
         .arg("--parameter-overrides")

@@ -110,6 +110,10 @@ async fn a_client_uploads_a_picture_that_is_too_large_for_an_invocation() {
         assert!(ask.send().await.expect("sent").status().is_client_error(), "{wrong}");
     }
     stack.target.remove("uploaded").await;
+    let document = stack.target.get("/openapi.json").await.body;
+    assert!(document["paths"]["/uploads"]["post"]["responses"]["200"].is_object(), "it is documented where it exists");
+    let wanted = &document["components"]["schemas"]["Wanted"]["properties"];
+    assert!(["student_id", "name", "size"].iter().all(|field| wanted[field].is_object()), "{wanted}");
 }
 
 /// What is to come of a dropped picture.

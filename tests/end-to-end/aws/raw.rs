@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use attendance_end_to_end::{ACCESS_KEYS, pictures};
@@ -13,7 +13,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
 
 use crate::stack::{Stack, output, variable};
 
@@ -39,7 +38,16 @@ struct Functions {
     port: u16,
     calls: Calls,
     bucket: String,
-    _processes: Vec<Child>,
+    processes: Vec<Child>,
+}
+
+impl Drop for Functions {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
 }
 
 /// Passes everything on to the stack, and counts it.
@@ -84,7 +92,7 @@ impl Functions {
         let port = port.expect("a free port");
         let mut watch = cargo_lambda("watch");
         watch.args(["--only-lambda-apis", "--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
-        let mut processes = vec![start(&mut watch)];
+        let mut functions = Self { port, calls, bucket, processes: vec![start(&mut watch)] };
         stack.until("cargo lambda listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
         let push = format!("{}/_aws/execute-api/{}/live", variable("ATTENDANCE_TEST_STACK"), output("WebSocketApiId"));
         for (name, package) in FUNCTIONS {
@@ -97,19 +105,21 @@ impl Functions {
                 .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
                 .env("AWS_ENDPOINT_URL", &endpoint)
                 .env("ATTENDANCE_TABLE", output("TableName"))
-                .env("ATTENDANCE_BUCKET", &bucket)
+                .env("ATTENDANCE_BUCKET", &functions.bucket)
                 .env("ATTENDANCE_ACCESS_KEY", ACCESS_KEYS.join(" "))
                 .env("ATTENDANCE_PUSH_ENDPOINT", &push);
-            processes.push(start(&mut function));
+            functions.processes.push(start(&mut function));
         }
-        Self { port, calls, bucket, _processes: processes }
+        functions
     }
 
     /// What the function answers to this event; the text of its error where it fails.
     async fn invoke(&self, function: &str, event: &Path) -> Result<Value, String> {
         let mut invoke = cargo_lambda("invoke");
         invoke.args(["--invoke-address", "127.0.0.1", "--invoke-port", &self.port.to_string(), function]);
-        let answer = invoke.arg("--data-file").arg(event).output().await.expect("cargo lambda starts");
+        invoke.arg("--data-file").arg(event);
+        let answer = tokio::task::spawn_blocking(move || invoke.output()).await.expect("no panic");
+        let answer = answer.expect("cargo lambda starts");
         let (told, failed) = (String::from_utf8_lossy(&answer.stdout), String::from_utf8_lossy(&answer.stderr));
         if answer.status.success() {
             Ok(serde_json::from_str(&told).expect("JSON"))
@@ -137,7 +147,7 @@ fn cargo_lambda(command: &str) -> Command {
 }
 
 fn start(command: &mut Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn().expect("it starts")
+    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts")
 }
 
 /// The recorded event of this name.
