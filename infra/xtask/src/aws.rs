@@ -157,7 +157,13 @@ fn deploy(port: u16, parameters: &[(&str, &str)]) -> Result<Deployed> {
     let mut sam = local(Command::new(tool("sam")?), port);
     sam.args(["deploy", "--stack-name", "attendance", "--s3-bucket", "artifacts", "--config-file"])
         .arg(&config)
-        .args(["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"])
+        .args([
+            "--capabilities",
+            "CAPABILITY_IAM",
+            "--no-confirm-changeset",
+            "--no-fail-on-empty-changeset",
+            "--no-progressbar",
+        ])
         .arg("--template-file")
         .arg(&template)
         .arg("--parameter-overrides")
@@ -240,7 +246,6 @@ pub(crate) fn test() -> Result<()> {
     let mut validate = local(Command::new(tool("sam")?), PORT);
     succeed(validate.args(["validate", "--lint", "--template-file", "template.yaml"]))?;
     succeed(local(Command::new(tool("cfn-lint")?), PORT).arg("template.yaml"))?;
-    package::check_small_function()?;
     // Before the stack, for which compiling is a busy machine.
     build_programs()?;
     succeed(&mut on_stack("", PORT).arg("--no-run"))?;
@@ -272,7 +277,8 @@ pub(crate) fn test() -> Result<()> {
         .env("ATTENDANCE_TEST_FUNCTIONS", folder("functions")?)
         .env("ATTENDANCE_TEST_CARGO_LAMBDA", tool("cargo-lambda")?)
         .env("ATTENDANCE_TEST_OUTPUTS", deployed.outputs.to_string());
-    succeed(&mut service)
+    succeed(&mut service)?;
+    package::check_small_function()
 }
 
 /// `cargo test` of the test program of this name, or of all that need a stack. All of the workspace is selected, as where

@@ -132,7 +132,7 @@ fn drop(n: u64) -> (String, String, Bytes, Outcome) {
     let (bytes, outcome) = match n % 5 {
         0 | 1 => (pictures::obama(n), Outcome::Enrolled),
         2 => (pictures::obama(n - 1), Outcome::Repeated),
-        3 => (Bytes::from(format!("no picture {n}")), Outcome::Refused("unsupported_image")),
+        3 => (Bytes::from(format!("no picture {n}")), Outcome::Refused("invalid_image")),
         _ => (pictures::numbered(&pictures::nobody(), n), Outcome::Refused("no_face")),
     };
     (format!("many-{}", n / 5 % 20), format!("{n}.jpg"), bytes, outcome)

@@ -16,15 +16,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::stack::{Stack, output, variable};
 
-/// The API's name for the function, and the folder of its package.
+/// The functions' programs, for `cargo lambda` knows no other names, and the folders of their packages.
 const FUNCTIONS: [(&str, &str); 7] = [
-    ("enroll", "Enroll"),
-    ("recognize", "Recognize"),
-    ("realtime", "Realtime"),
-    ("meta", "Meta"),
-    ("connect", "Connect"),
-    ("disconnect", "Disconnect"),
-    ("bulk-enroll", "BulkEnroll"),
+    ("attendance-enroll", "Enroll"),
+    ("attendance-recognize", "Recognize"),
+    ("attendance-realtime", "Realtime"),
+    ("attendance-meta", "Meta"),
+    ("attendance-connect", "Connect"),
+    ("attendance-disconnect", "Disconnect"),
+    ("attendance-bulk-enroll", "BulkEnroll"),
 ];
 
 /// The connection in the recorded WebSocket events.
@@ -116,7 +116,8 @@ impl Functions {
     /// What the function answers to this event; the text of its error where it fails.
     async fn invoke(&self, function: &str, event: &Path) -> Result<Value, String> {
         let mut invoke = cargo_lambda("invoke");
-        invoke.args(["--invoke-address", "127.0.0.1", "--invoke-port", &self.port.to_string(), function]);
+        invoke.args(["--invoke-address", "127.0.0.1", "--invoke-port", &self.port.to_string()]);
+        invoke.arg(format!("attendance-{function}"));
         invoke.arg("--data-file").arg(event);
         let answer = tokio::task::spawn_blocking(move || invoke.output()).await.expect("no panic");
         let answer = answer.expect("cargo lambda starts");
@@ -159,27 +160,30 @@ fn recorded(name: &str) -> PathBuf {
 async fn http_events_are_answered() {
     let stack = Stack::alone().await;
     let functions = Functions::start(&stack).await;
-    let (status, body) = functions.http("enroll", "http-enroll-base64").await;
+    let (status, body) = functions.http("attendance-enroll", "http-enroll-base64").await;
     assert_eq!((status, &body["ok"], &body["saved"]), (200, &json!(true), &json!(1)), "{body}");
-    assert_eq!(functions.http("meta", "http-health").await, (200, json!({"ok": true, "encodings": 1, "labels": 1})));
-    let (status, body) = functions.http("recognize", "http-recognize-base64").await;
+    assert_eq!(
+        functions.http("attendance-meta", "http-health").await,
+        (200, json!({"ok": true, "encodings": 1, "labels": 1}))
+    );
+    let (status, body) = functions.http("attendance-recognize", "http-recognize-base64").await;
     assert_eq!((status, &body["results"][0]["label"]), (200, &json!("raw-event")), "{body}");
     functions.take_calls();
-    assert_eq!(functions.http("recognize", "http-recognize-base64").await, (status, body));
+    assert_eq!(functions.http("attendance-recognize", "http-recognize-base64").await, (status, body));
     assert_eq!(functions.take_calls(), [("BatchGetItem".to_owned(), 1)].into(), "what a warm request costs");
-    let (status, body) = functions.http("realtime", "http-realtime-base64").await;
+    let (status, body) = functions.http("attendance-realtime", "http-realtime-base64").await;
     assert_eq!((status, &body["dispatch"][0]["label"]), (200, &json!("raw-event")), "{body}");
     assert_eq!(body["dispatch"][0]["report"]["message"], "webhook_disabled");
 
-    let (status, body) = functions.http("enroll", "http-enroll-without-image").await;
+    let (status, body) = functions.http("attendance-enroll", "http-enroll-without-image").await;
     assert_eq!((status, &body["code"]), (422, &json!("missing_field")));
-    let (status, body) = functions.http("recognize", "http-recognize-without-key").await;
+    let (status, body) = functions.http("attendance-recognize", "http-recognize-without-key").await;
     assert_eq!((status, &body["code"]), (401, &json!("unauthorized")));
-    let (status, body) = functions.http("meta", "http-uploads").await;
+    let (status, body) = functions.http("attendance-meta", "http-uploads").await;
     assert_eq!((status, &body["key"]), (200, &json!("known_faces/raw-event/front.jpg")), "{body}");
-    let removed = functions.http("meta", "http-remove-student").await;
+    let removed = functions.http("attendance-meta", "http-remove-student").await;
     assert_eq!(removed, (200, json!({"ok": true, "removed": 1})));
-    assert_eq!(functions.http("meta", "http-health").await.1["encodings"], 0);
+    assert_eq!(functions.http("attendance-meta", "http-health").await.1["encodings"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -202,6 +202,11 @@ impl Stack {
         self.call(&format!("AmazonSQS.{operation}"), request).await
     }
 
+    /// The events of the functions' logs that this request asks for.
+    pub(crate) async fn logs(&self, request: Value) -> Value {
+        self.call("Logs_20140328.FilterLogEvents", request).await
+    }
+
     /// What CloudWatch answers.
     pub(crate) async fn watch(&self, operation: &str, request: Value) -> Value {
         self.call(&format!("GraniteServiceVersion20100801.{operation}"), request).await
