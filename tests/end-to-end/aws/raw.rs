@@ -160,30 +160,27 @@ fn recorded(name: &str) -> PathBuf {
 async fn http_events_are_answered() {
     let stack = Stack::alone().await;
     let functions = Functions::start(&stack).await;
-    let (status, body) = functions.http("attendance-enroll", "http-enroll-base64").await;
+    let (status, body) = functions.http("enroll", "http-enroll-base64").await;
     assert_eq!((status, &body["ok"], &body["saved"]), (200, &json!(true), &json!(1)), "{body}");
-    assert_eq!(
-        functions.http("attendance-meta", "http-health").await,
-        (200, json!({"ok": true, "encodings": 1, "labels": 1}))
-    );
-    let (status, body) = functions.http("attendance-recognize", "http-recognize-base64").await;
+    assert_eq!(functions.http("meta", "http-health").await, (200, json!({"ok": true, "encodings": 1, "labels": 1})));
+    let (status, body) = functions.http("recognize", "http-recognize-base64").await;
     assert_eq!((status, &body["results"][0]["label"]), (200, &json!("raw-event")), "{body}");
     functions.take_calls();
-    assert_eq!(functions.http("attendance-recognize", "http-recognize-base64").await, (status, body));
+    assert_eq!(functions.http("recognize", "http-recognize-base64").await, (status, body));
     assert_eq!(functions.take_calls(), [("BatchGetItem".to_owned(), 1)].into(), "what a warm request costs");
-    let (status, body) = functions.http("attendance-realtime", "http-realtime-base64").await;
+    let (status, body) = functions.http("realtime", "http-realtime-base64").await;
     assert_eq!((status, &body["dispatch"][0]["label"]), (200, &json!("raw-event")), "{body}");
     assert_eq!(body["dispatch"][0]["report"]["message"], "webhook_disabled");
 
-    let (status, body) = functions.http("attendance-enroll", "http-enroll-without-image").await;
+    let (status, body) = functions.http("enroll", "http-enroll-without-image").await;
     assert_eq!((status, &body["code"]), (422, &json!("missing_field")));
-    let (status, body) = functions.http("attendance-recognize", "http-recognize-without-key").await;
+    let (status, body) = functions.http("recognize", "http-recognize-without-key").await;
     assert_eq!((status, &body["code"]), (401, &json!("unauthorized")));
-    let (status, body) = functions.http("attendance-meta", "http-uploads").await;
+    let (status, body) = functions.http("meta", "http-uploads").await;
     assert_eq!((status, &body["key"]), (200, &json!("known_faces/raw-event/front.jpg")), "{body}");
-    let removed = functions.http("attendance-meta", "http-remove-student").await;
+    let removed = functions.http("meta", "http-remove-student").await;
     assert_eq!(removed, (200, json!({"ok": true, "removed": 1})));
-    assert_eq!(functions.http("attendance-meta", "http-health").await.1["encodings"], 0);
+    assert_eq!(functions.http("meta", "http-health").await.1["encodings"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
