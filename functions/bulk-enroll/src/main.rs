@@ -1,4 +1,4 @@
-//! The function that enrols the pictures dropped into the bucket under `known_faces/`.
+//! The function that enrols the pictures dropped into the bucket under `known_faces/`, of which a queue tells it.
 
 mod settle;
 
@@ -7,9 +7,18 @@ use std::sync::Arc;
 use attendance::{Enroller, SystemClock};
 use attendance_aws::Inbox;
 use attendance_serverless::Container;
-use aws_lambda_events::s3::S3Event;
+use aws_lambda_events::s3::S3EventRecord;
+use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::Deserialize;
 use settle::Settler;
+
+/// What S3 puts into the queue. The message by which it tries out a queue has no records.
+#[derive(Deserialize)]
+struct Notification {
+    #[serde(rename = "Records", default)]
+    records: Vec<S3EventRecord>,
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -27,18 +36,19 @@ async fn main() -> Result<(), Error> {
         min_size,
     );
     let settler = Settler { inbox: container.aws.inbox(), enroller, push, clock };
-    let settle = async |event: LambdaEvent<S3Event>| -> Result<(), Error> {
-        let mut failed = None;
-        for record in event.payload.records {
-            let key = record.s3.object.key.as_deref().and_then(Inbox::decode_key);
-            let key = key.ok_or("a notification without a readable key")?;
-            if let Err(error) = settler.settle(&key).await {
-                tracing::error!(key, ?error, "a picture could not be settled; it is tried again");
-                failed = Some(error);
+    let settle = async |event: LambdaEvent<SqsEvent>| -> Result<(), Error> {
+        for message in event.payload.records {
+            let notification: Notification = serde_json::from_str(message.body.as_deref().unwrap_or_default())?;
+            for record in notification.records {
+                let key = record.s3.object.key.as_deref().and_then(Inbox::decode_key);
+                let key = key.ok_or("a notification without a readable key")?;
+                // An error leaves the message in the queue: it comes again, and at last lies among the dead letters.
+                let told =
+                    |error: &Error| tracing::error!(key, ?error, "a picture could not be settled; it comes again");
+                settler.settle(&key).await.inspect_err(told)?;
             }
         }
-        // Lambda repeats the notification; what is settled already is left as it is.
-        failed.map_or(Ok(()), Err)
+        Ok(())
     };
     lambda_runtime::run(service_fn(settle)).await
 }

@@ -16,9 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a request's head may take to arrive, and a connection may lie idle before the next. A pool of a client keeps a
-/// connection for the next frame; frames come more often than that.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a request's head may take to arrive, and a connection may lie idle before the next. Longer than the 60 s after
+/// which proxies and load balancers let go of theirs: who closes first must not be the one who gets the next request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(75);
 /// The most connections, each of which takes some memory.
 const CONNECTIONS: u64 = 16_384;
 

@@ -29,5 +29,5 @@ async fn main() -> Result<(), Error> {
         mock_webhook: environment.flag("ATTENDANCE_MOCK_WEBHOOK", false)?,
         work: Work::default(),
     };
-    container.serve(meta_routes(meta).merge(uploads::routes(container.aws.inbox()))).await
+    container.serve(meta_routes(meta, uploads::documented(container.aws.inbox()))).await
 }

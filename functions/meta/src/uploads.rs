@@ -3,33 +3,40 @@
 
 use attendance::{BulkEntry, StudentId};
 use attendance_aws::Inbox;
-use attendance_http::{ApiError, Code};
+use attendance_http::{ApiError, Code, described};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::routing::post;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::openapi::{RefOr, Response};
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The largest picture that is enrolled, in bytes.
 const LIMIT: u64 = 20 << 20;
 
 /// What is to be uploaded.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Wanted {
+    /// Whose picture it is.
     student_id: String,
-    /// The object's name in the student's folder.
+    /// The object's name in the student's folder, which ends in `.jpg`, `.jpeg`, `.png` or `.webp`.
     name: String,
     /// In bytes: the signature holds for exactly so many.
     size: u64,
 }
 
 /// The request that uploads it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Granted {
+    /// Always true.
     ok: bool,
+    /// Where the picture is to be sent, within 15 minutes.
     url: String,
+    /// The HTTP method.
     method: String,
     /// To be sent exactly so.
     headers: BTreeMap<String, String>,
@@ -37,10 +44,34 @@ struct Granted {
     key: String,
 }
 
-pub(crate) fn routes(inbox: Inbox) -> Router {
-    Router::new().route("/uploads", post(upload)).with_state(inbox)
+pub(crate) fn documented(inbox: Inbox) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(upload)).with_state(inbox)
 }
 
+/// What is answered where nothing is granted.
+struct UploadErrors;
+
+impl IntoResponses for UploadErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        described(&[
+            Code::Unauthorized,
+            Code::InvalidParameter,
+            Code::InvalidStudentId,
+            Code::ImageTooLarge,
+            Code::Internal,
+            Code::Unavailable,
+        ])
+    }
+}
+
+/// Ask for a request that puts one picture, larger than an invocation takes, into the bucket, from where it is enrolled.
+#[utoipa::path(
+    post,
+    path = "/uploads",
+    tag = "students",
+    request_body(content = Wanted, content_type = "application/json"),
+    responses(UploadErrors, (status = 200, body = Granted, description = "the request to be sent")),
+)]
 async fn upload(State(inbox): State<Inbox>, body: Result<Bytes, BytesRejection>) -> Result<Json<Granted>, ApiError> {
     let example = r#"send {"student_id": "siswaA", "name": "front.jpg", "size": 5242880} as JSON"#;
     let wanted: Option<Wanted> = body.ok().and_then(|body| serde_json::from_slice(&body).ok());

@@ -1,16 +1,17 @@
 //! The serverless service on this machine: a local AWS stack without Docker, and the deployment onto it.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+mod package;
+mod stack;
+
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 
 use crate::test::build_programs;
+use stack::{Stack, free_port};
 
 /// What `aws` does.
 #[derive(Subcommand)]
@@ -23,7 +24,7 @@ pub(crate) enum Chore {
     Test,
     /// Stop the local stack
     Down,
-    /// Build the functions as `sam build` does, and print what each package weighs
+    /// Build the functions as `sam build` does, and print what each package weighs and how long it takes to start
     Package,
 }
 
@@ -43,25 +44,22 @@ const FUNCTIONS: [(&str, &str, bool); 9] = [
     ("Maintain", "maintain", false),
 ];
 
-/// The most that a function's package may weigh unzipped, in MiB: AWS takes 250.
-const PACKAGE_BUDGET: u64 = 90;
-
 /// What a package with models carries.
 const MODELS: [&str; 5] =
     ["manifest.toml", "face_detector.onnx", "face_embedder.onnx", "face_landmarks.bin", "face_hog.bin"];
 
 pub(crate) fn run(chore: &Chore) -> Result<()> {
     match chore {
-        Chore::Up => Stack::start(PORT)?.leave_running(),
+        Chore::Up => Stack::start("stack", PORT)?.leave_running(),
         Chore::Deploy => {
             let deployed = deploy(PORT, &[("AccessKey", "local-access-key"), ("MockWebhook", "true")])?;
             println!("HTTP       {}\nWebSocket  {}?key=local-access-key", deployed.http, deployed.ws);
-            println!("bucket     {}\nkey        local-access-key", deployed.bucket);
+            println!("bucket     {}\nkey        local-access-key", deployed.outputs["BucketName"]);
             Ok(())
         }
         Chore::Test => test(),
-        Chore::Down => down(),
-        Chore::Package => package(),
+        Chore::Down => stack::down(),
+        Chore::Package => package::package(),
     }
 }
 
@@ -88,7 +86,17 @@ fn tool(name: &str) -> Result<PathBuf> {
         succeed(pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements))?;
         fs::write(&stamp, wanted)?;
     }
-    Ok(venv.join("bin").join(name).canonicalize()?)
+    // Not the program itself made canonical: the environment's Python is a link to one without the environment.
+    Ok(venv.canonicalize()?.join("bin").join(name))
+}
+
+/// The command, finding the virtual environment's programs before others: cargo its `lambda`, and that its compiler.
+fn with_tools(mut command: Command) -> Result<Command> {
+    let bin = tool("python")?.with_file_name("");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)))?;
+    command.env("PATH", path);
+    Ok(command)
 }
 
 fn succeed(command: &mut Command) -> Result<()> {
@@ -111,87 +119,12 @@ fn local(mut command: Command, port: u16) -> Command {
     command
 }
 
-/// The local stack, running; stopped on drop.
-struct Stack {
-    port: u16,
-    process: Option<std::process::Child>,
-}
-
-impl Stack {
-    fn start(port: u16) -> Result<Self> {
-        ensure!(!answers(port), "something listens on 127.0.0.1:{port} already: `cargo xtask aws down` stops a stack");
-        let log = folder("log")?.join("stack.log");
-        let mut command = local(Command::new(tool("ministack")?), port);
-        command
-            .env("BIND_HOST", "127.0.0.1")
-            .env("GATEWAY_PORT", port.to_string())
-            .stdin(Stdio::null())
-            .stdout(File::create(&log)?)
-            .stderr(File::options().append(true).open(&log)?);
-        let mut process = command.spawn().context("the local stack cannot be started")?;
-        let end = Instant::now() + Duration::from_secs(60);
-        while !answers(port) {
-            if let Some(status) = process.try_wait()? {
-                bail!("the local stack ended with {status}; see {}", log.display());
-            }
-            ensure!(Instant::now() < end, "the local stack does not answer; see {}", log.display());
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        println!("the local stack listens on http://127.0.0.1:{port}, log in {}", log.display());
-        Ok(Self { port, process: Some(process) })
-    }
-
-    fn leave_running(mut self) -> Result<()> {
-        if let Some(process) = self.process.take() {
-            fs::write(folder("log")?.join("stack.pid"), process.id().to_string())?;
-        }
-        println!("AWS_ENDPOINT_URL=http://127.0.0.1:{} reaches it; `cargo xtask aws down` stops it", self.port);
-        Ok(())
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // A polite signal first: it stops the functions that it started.
-            let _ = Command::new("kill").arg(process.id().to_string()).status();
-            std::thread::sleep(Duration::from_secs(1));
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-/// Whether a stack answers there.
-fn answers(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
-    let asked = stream.set_read_timeout(Some(Duration::from_secs(2))).and_then(|()| {
-        stream.write_all(b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer)?;
-        Ok(answer)
-    });
-    asked.is_ok_and(|answer| answer.ends_with(b"200"))
-}
-
-fn down() -> Result<()> {
-    let file = folder("log")?.join("stack.pid");
-    let pid = fs::read_to_string(&file).context("no stack was started by `cargo xtask aws up`")?;
-    succeed(Command::new("kill").arg(pid.trim()))?;
-    fs::remove_file(file)?;
-    Ok(())
-}
-
 /// Where a deployed service is.
 struct Deployed {
     http: String,
     ws: String,
-    bucket: String,
-    table: String,
-    delivery_queue: String,
-    delivery_dead_letters: String,
-    maintain: String,
-    bulk_enroll: String,
+    /// The stack's outputs, by name.
+    outputs: serde_json::Value,
 }
 
 /// Deploys plain debug builds onto the stack: they run there as they do on AWS, and are built anyway.
@@ -225,7 +158,13 @@ fn deploy(port: u16, parameters: &[(&str, &str)]) -> Result<Deployed> {
     let mut sam = local(Command::new(tool("sam")?), port);
     sam.args(["deploy", "--stack-name", "attendance", "--s3-bucket", "artifacts", "--config-file"])
         .arg(&config)
-        .args(["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset"])
+        .args([
+            "--capabilities",
+            "CAPABILITY_IAM",
+            "--no-confirm-changeset",
+            "--no-fail-on-empty-changeset",
+            "--no-progressbar",
+        ])
         .arg("--template-file")
         .arg(&template)
         .arg("--parameter-overrides")
@@ -236,18 +175,11 @@ fn deploy(port: u16, parameters: &[(&str, &str)]) -> Result<Deployed> {
         "import boto3, json; o = boto3.client('cloudformation').describe_stacks(StackName='attendance')['Stacks'][0]['Outputs']; print(json.dumps({x['OutputKey']: x['OutputValue'] for x in o}))",
     )?;
     let outputs: serde_json::Value = serde_json::from_str(&outputs)?;
-    let output = |name: &str| -> Result<String> {
-        outputs[name].as_str().map(str::to_owned).with_context(|| format!("the stack has no output {name}"))
-    };
+    let output = |name: &str| outputs[name].as_str().with_context(|| format!("the stack has no output {name}"));
     Ok(Deployed {
         http: format!("http://127.0.0.1:{port}/_aws/execute-api/{}/$default", output("HttpApiId")?),
         ws: format!("ws://127.0.0.1:{port}/_aws/execute-api/{}/live", output("WebSocketApiId")?),
-        bucket: output("BucketName")?,
-        table: output("TableName")?,
-        delivery_queue: output("DeliveryQueue")?,
-        delivery_dead_letters: output("DeliveryDeadLetterQueue")?,
-        maintain: output("MaintainFunction")?,
-        bulk_enroll: output("BulkEnrollFunction")?,
+        outputs,
     })
 }
 
@@ -274,6 +206,10 @@ fn local_template(port: u16) -> Result<String> {
     let template = template
         .replace(&format!("https://{live}"), &format!("http://{here}"))
         .replace(&format!("wss://{live}"), &format!("ws://{here}"));
+    // Numbers are texts in its parameters, and it counts with this one.
+    let bound = "MaximumConcurrency: !Ref BulkConcurrency";
+    ensure!(template.contains(bound), "template.yaml no longer bounds how many pictures are enrolled side by side");
+    let template = template.replace(bound, "MaximumConcurrency: 2");
     let mut function = "";
     let mut lines = Vec::new();
     for line in template.lines() {
@@ -311,18 +247,11 @@ pub(crate) fn test() -> Result<()> {
     let mut validate = local(Command::new(tool("sam")?), PORT);
     succeed(validate.args(["validate", "--lint", "--template-file", "template.yaml"]))?;
     succeed(local(Command::new(tool("cfn-lint")?), PORT).arg("template.yaml"))?;
-    let stack = Stack::start(free_port()?)?;
-    let endpoint = format!("http://127.0.0.1:{}", stack.port);
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    // With the whole workspace's features of the dependencies: for one package alone cargo would compile them once more.
-    let tests = |package: &str, name: &str| {
-        let mut command = local(Command::new(&cargo), stack.port);
-        let feature = format!("attendance-{package}/stack");
-        command.args(["test", "--workspace", "--locked", "--features", &feature, "--test", name]);
-        command.env("ATTENDANCE_TEST_STACK", &endpoint);
-        command
-    };
-    succeed(&mut tests("aws", "stack"))?;
+    // Before the stack, for which compiling is a busy machine.
+    build_programs()?;
+    succeed(&mut on_stack("", PORT).arg("--no-run"))?;
+    let stack = Stack::start("test", free_port()?)?;
+    succeed(&mut on_stack("stack", stack.port))?;
     // The receiver of the events listens where the functions were told.
     let receiver = free_port()?;
     let url = format!("http://127.0.0.1:{receiver}/events");
@@ -340,49 +269,29 @@ pub(crate) fn test() -> Result<()> {
             ("MockWebhook", "true"),
         ],
     )?;
-    let mut service = tests("end-to-end", "aws");
+    package::check_weights(&folder("functions")?)?;
+    let mut service = on_stack("aws", stack.port);
     service
         .env("ATTENDANCE_TEST_RECEIVER", format!("127.0.0.1:{receiver}"))
         .env("ATTENDANCE_TEST_HTTP", &deployed.http)
         .env("ATTENDANCE_TEST_WS", &deployed.ws)
-        .env("ATTENDANCE_TEST_BUCKET", &deployed.bucket)
-        .env("ATTENDANCE_TEST_TABLE", &deployed.table)
-        .env("ATTENDANCE_TEST_DELIVERY_QUEUE", &deployed.delivery_queue)
-        .env("ATTENDANCE_TEST_DELIVERY_DEAD_LETTERS", &deployed.delivery_dead_letters)
-        .env("ATTENDANCE_TEST_MAINTAIN", &deployed.maintain)
-        .env("ATTENDANCE_TEST_BULK_ENROLL", &deployed.bulk_enroll);
-    succeed(&mut service)
+        .env("ATTENDANCE_TEST_FUNCTIONS", folder("functions")?)
+        .env("ATTENDANCE_TEST_CARGO_LAMBDA", tool("cargo-lambda")?)
+        .env("ATTENDANCE_TEST_OUTPUTS", deployed.outputs.to_string());
+    succeed(&mut service)?;
+    package::check_small_function()
 }
 
-fn free_port() -> Result<u16> {
-    // Below the range that outgoing connections are given: one of them would take the port before it is listened on.
-    let first = 20_000 + (std::process::id() % 10_000) as u16;
-    (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).context("no port is free")
-}
-
-/// Release packages, as `sam build` makes them, with their weight.
-fn package() -> Result<()> {
-    let bin = tool("sam")?;
-    let path = bin.parent().context("a program lies in a folder")?.display().to_string();
-    let path = format!("{path}:{}", std::env::var("PATH").unwrap_or_default());
-    let mut sam = local(Command::new(&bin), PORT);
-    succeed(sam.env("PATH", path).args(["build", "--build-in-source"]))?;
-    println!("{:<12} {:>10} {:>10}", "function", "bootstrap", "package");
-    for (name, _, _) in FUNCTIONS {
-        let folder = root().join(".aws-sam/build").join(name);
-        let bootstrap = fs::metadata(folder.join("bootstrap"))?.len();
-        let mut whole = bootstrap;
-        if let Ok(models) = fs::read_dir(folder.join("models")) {
-            for model in models {
-                whole += model?.metadata()?.len();
-            }
-        }
-        println!("{name:<12} {:>6.1} MiB {:>6.1} MiB", mib(bootstrap), mib(whole));
-        ensure!(whole <= PACKAGE_BUDGET << 20, "{name} weighs more than {PACKAGE_BUDGET} MiB");
+/// `cargo test` of the test program of this name, or of all that need a stack. All of the workspace is selected, as where
+/// the programs are built: for one package alone cargo would choose other features of the dependencies and compile them
+/// once more.
+fn on_stack(name: &str, port: u16) -> Command {
+    let mut command = local(Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())), port);
+    command.args(["test", "--workspace", "--locked"]);
+    command.args(["--features", "attendance-aws/stack,attendance-end-to-end/stack"]);
+    for test in ["stack", "aws"].iter().filter(|test| name.is_empty() || **test == name) {
+        command.args(["--test", test]);
     }
-    Ok(())
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
+    command.env("ATTENDANCE_TEST_STACK", format!("http://127.0.0.1:{port}"));
+    command
 }

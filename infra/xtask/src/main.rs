@@ -19,7 +19,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Run the test suites; what one needs is fetched into target/. `--only aws` runs the local AWS stack's
+    /// Run the test suites; what one needs is fetched into target/
     Test(test::Options),
     /// Measure the service beside the one it replaces, in one run, and print a table
     Bench(bench::Options),

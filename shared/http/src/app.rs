@@ -3,6 +3,7 @@ use std::sync::Arc;
 use attendance::ports::{EventStore, GalleryStore, Watch};
 use attendance::{Clock, Enroller, Outbox, Realtime, Recognizer};
 use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     Access, Facts, Meta, Origins, Uploads, Watching, Work, enroll_routes, guarded, meta_routes, realtime_routes,
@@ -51,7 +52,7 @@ pub fn router(app: App, settings: Settings, work: Work) -> Router {
     let mut routes = enroll_routes(app.enroller, uploads.clone(), work.clone())
         .merge(recognize_routes(app.recognizer, uploads.clone()))
         .merge(realtime_routes(app.realtime, uploads, work.clone()))
-        .merge(meta_routes(meta));
+        .merge(meta_routes(meta, OpenApiRouter::new()));
     if let Some(watch) = app.watch {
         routes = routes.merge(watch_routes(Watching { watch, work }));
     }

@@ -1,4 +1,4 @@
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
@@ -12,7 +12,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::{ApiError, Code, enroll, error, events, meta, realtime, recognize, watch};
 
-/// The OpenAPI 3.1 document of every route, made from the routes themselves.
+/// The OpenAPI 3.1 document of every route here, made from the routes themselves.
 #[must_use]
 pub fn openapi() -> OpenApi {
     let parts = [
@@ -57,12 +57,12 @@ pub(crate) fn is_page(path: &str) -> bool {
     path == "/openapi.json" || path == "/docs" || path.starts_with("/docs/")
 }
 
-/// The document, and a page to browse it whose files are all served from here.
-pub(crate) fn pages() -> Router {
-    static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(openapi);
+/// This document, and a page to browse it whose files are all served from here.
+pub(crate) fn pages(document: OpenApi) -> Router {
+    let document = Arc::new(document);
     let config = Arc::new(Config::new(["openapi.json"]).validator_url("none"));
     Router::new()
-        .route("/openapi.json", get(async || Json(&*DOCUMENT)))
+        .route("/openapi.json", get(async move || Json(document).into_response()))
         .route("/docs", get(async || Html(INDEX).into_response()).layer(axum::middleware::map_response(confined)))
         .route(
             "/docs/{*file}",

@@ -213,7 +213,8 @@ impl From<InvalidContext> for ApiError {
 }
 
 /// The responses with these codes for the OpenAPI document, by status.
-pub(crate) fn described(codes: &[Code]) -> BTreeMap<String, RefOr<Described>> {
+#[must_use]
+pub fn described(codes: &[Code]) -> BTreeMap<String, RefOr<Described>> {
     let mut words: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for code in codes {
         words.entry(code.status().as_str().to_owned()).or_default().push(format!("`{}`", code.word()));

@@ -32,7 +32,7 @@ pub use app::{App, Settings, router};
 pub use docs::openapi;
 pub use edge::{InvalidOrigins, Origins, guarded};
 pub use enroll::enroll_routes;
-pub use error::{ApiError, Code};
+pub use error::{ApiError, Code, described};
 pub use meta::{Facts, Meta, meta_routes};
 pub use numbered::numbered;
 pub use realtime::realtime_routes;

@@ -48,12 +48,16 @@ pub struct Facts {
 }
 
 /// `GET /health`, `GET /config`, `DELETE /students/{student_id}`, `GET /events`, `POST /events/{event_id}/replay`,
-/// `POST /mock/webhook`, `GET /openapi.json`, `GET /docs` and the [pages](web_routes).
-pub fn meta_routes(meta: Meta) -> Router {
+/// `POST /mock/webhook`, `GET /openapi.json`, `GET /docs` and the [pages](web_routes); and `more`, the routes that only this
+/// deployment has, which its document names too.
+pub fn meta_routes(meta: Meta, more: OpenApiRouter) -> Router {
     let mock = if meta.mock_webhook { documented_mock() } else { OpenApiRouter::new() };
     let web = web_routes(meta.facts.websocket_url.as_deref());
     let routes: Router = documented().merge(events::documented()).merge(mock).with_state(meta).into();
-    routes.merge(docs::pages()).merge(web)
+    let (more, documented) = more.split_for_parts();
+    let mut document = docs::openapi();
+    document.merge(documented);
+    routes.merge(docs::pages(document)).merge(web).merge(more)
 }
 
 pub(crate) fn documented() -> OpenApiRouter<Meta> {

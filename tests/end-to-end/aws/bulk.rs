@@ -1,4 +1,5 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use attendance_end_to_end::pictures;
 use bytes::Bytes;
@@ -109,34 +110,81 @@ async fn a_client_uploads_a_picture_that_is_too_large_for_an_invocation() {
         assert!(ask.send().await.expect("sent").status().is_client_error(), "{wrong}");
     }
     stack.target.remove("uploaded").await;
+    let document = stack.target.get("/openapi.json").await.body;
+    assert!(document["paths"]["/uploads"]["post"]["responses"]["200"].is_object(), "it is documented where it exists");
+    let wanted = &document["components"]["schemas"]["Wanted"]["properties"];
+    assert!(["student_id", "name", "size"].iter().all(|field| wanted[field].is_object()), "{wanted}");
+}
+
+/// What is to come of a dropped picture.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Enrolled,
+    /// The bytes of the picture before it, under another name.
+    Repeated,
+    Refused(&'static str),
+}
+
+const DROPPED: u64 = 500;
+
+/// The student of a dropped picture, its name, its bytes and what is to come of it.
+fn drop(n: u64) -> (String, String, Bytes, Outcome) {
+    let (bytes, outcome) = match n % 5 {
+        0 | 1 => (pictures::obama(n), Outcome::Enrolled),
+        2 => (pictures::obama(n - 1), Outcome::Repeated),
+        3 => (Bytes::from(format!("no picture {n}")), Outcome::Refused("invalid_image")),
+        _ => (pictures::numbered(&pictures::nobody(), n), Outcome::Refused("no_face")),
+    };
+    (format!("many-{}", n / 5 % 20), format!("{n}.jpg"), bytes, outcome)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_dropped_at_once_have_an_outcome_each() {
+async fn five_hundred_pictures_dropped_at_once_have_an_outcome_each() {
     let stack = Stack::alone().await;
-    stack.target.forget_everybody().await;
-    // The local stack starts a process for every notification that waits: five hundred of them take the machine's memory.
-    let picture = |n: u64| match n % 3 {
-        0 => pictures::obama(n),
-        _ => Bytes::from(format!("no picture {n}")),
-    };
-    let drops = (0..24).map(|n| {
-        let stack = &stack;
-        async move { stack.put(&format!("known_faces/many-{}/{n}.jpg", n % 10), &picture(n)).await }
-    });
-    futures_util::future::join_all(drops).await;
-    let reports = async || {
-        let mut reports = HashSet::new();
-        for student in 0..10 {
-            reports.extend(stack.keys(&format!("reports/many-{student}/")).await);
+    let mut watcher = stack.target.watch(None).await;
+    let (mut enrolled, mut stored, mut refused) = (0, HashSet::new(), HashMap::new());
+    let drops = (0..DROPPED).map(drop).map(|(student, name, bytes, outcome)| {
+        let path = format!("{student}/{name}");
+        match outcome {
+            Outcome::Enrolled | Outcome::Repeated => assert!(stored.insert(format!("known_faces/{path}"))),
+            Outcome::Refused(code) => assert_eq!(refused.insert(path.clone(), code), None),
         }
-        reports.len()
-    };
-    stack.until("every outcome is there", async || reports().await == 16 && stack.encodings().await == 8).await;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    assert_eq!((reports().await, stack.encodings().await), (16, 8), "none twice");
-    for student in 0..10 {
-        stack.target.remove(&format!("many-{student}")).await;
+        enrolled += usize::from(matches!(outcome, Outcome::Enrolled));
+        let stack = &stack;
+        async move { stack.put(&format!("known_faces/{path}"), &bytes).await }
+    });
+    futures_util::future::join_all(drops.collect::<Vec<_>>()).await;
+
+    // Watchers are told of each enrolment and each refusal, and of none twice.
+    let (mut told, mut told_refused) = (0, HashMap::new());
+    while told + told_refused.len() < enrolled + refused.len() {
+        let message = watcher.next().await;
+        match message["type"].as_str() {
+            Some("student.enrolled") => told += 1,
+            Some("student.refused") => {
+                let text = |name: &str| message[name].as_str().expect("text").to_owned();
+                assert_eq!(told_refused.insert(text("file"), text("code")), None, "told twice: {message}");
+            }
+            _ => panic!("{message}"),
+        }
     }
-    assert_eq!(stack.encodings().await, 0);
+    assert_eq!(told, enrolled);
+    assert!(refused.iter().all(|(file, code)| told_refused[file] == *code), "{told_refused:?}");
+    stack.until_settled().await;
+    watcher.hears_nothing_for(Duration::from_secs(1)).await;
+
+    // Each stored object stands for one embedding of its student, each refused one has its report.
+    assert_eq!(stack.encodings().await, enrolled as u64);
+    let mut sources = Vec::new();
+    for row in stack.gallery_rows("face#").await {
+        sources.extend(
+            row["sources"]["SS"].as_array().expect("keys").iter().map(|key| key.as_str().expect("a key").to_owned()),
+        );
+    }
+    assert_eq!((sources.len(), sources.into_iter().collect::<HashSet<_>>()), (stored.len(), stored));
+    for (file, code) in refused {
+        let report = stack.get(&format!("reports/{file}.json")).await.expect("a report");
+        assert_eq!(serde_json::from_slice::<Value>(&report).expect("JSON")["code"], code, "{file}");
+    }
+    assert_eq!(stack.queue("DeadLetterQueue", "ReceiveMessage", json!({})).await["Messages"], Value::Null);
 }

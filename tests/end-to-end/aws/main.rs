@@ -5,6 +5,8 @@
 mod bulk;
 mod containers;
 mod delivery;
+mod letters;
+mod raw;
 mod stack;
 mod watchers;
 

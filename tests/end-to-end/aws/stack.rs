@@ -28,6 +28,12 @@ pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this by `cargo xtask test --only aws`"))
 }
 
+/// What the deployed stack says of one of its parts.
+pub(crate) fn output(name: &str) -> String {
+    let outputs: Value = serde_json::from_str(&variable("ATTENDANCE_TEST_OUTPUTS")).expect("JSON");
+    outputs[name].as_str().unwrap_or_else(|| panic!("the stack has no output {name}")).to_owned()
+}
+
 impl Stack {
     pub(crate) async fn alone() -> Self {
         let alone = ALONE.lock().await;
@@ -36,7 +42,7 @@ impl Stack {
             target: Target::new(&http, &ws, Some(ACCESS_KEYS[0]), IMAGE_LIMIT),
             receiver: Receiver::start_at(&variable("ATTENDANCE_TEST_RECEIVER")).await,
             endpoint: variable("ATTENDANCE_TEST_STACK"),
-            bucket: variable("ATTENDANCE_TEST_BUCKET"),
+            bucket: output("BucketName"),
             client: Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client"),
             _alone: alone,
         };
@@ -44,22 +50,44 @@ impl Stack {
         stack
     }
 
-    /// Erases everybody, also whom a test that failed left.
+    /// Erases everybody, also whom a test that failed left, and waits for what was still to be done.
     async fn forget_everybody(&self) {
+        self.until_settled().await;
+        for row in self.gallery_rows("student#").await {
+            let student = row["sk"]["S"].as_str().and_then(|sk| sk.strip_prefix("student#")).expect("a student");
+            assert_eq!(self.target.remove(student).await.status, 200);
+        }
+        self.until_settled().await;
+        self.queue("DeadLetterQueue", "PurgeQueue", json!({})).await;
+    }
+
+    /// The rows of all students whose sort key begins so.
+    pub(crate) async fn gallery_rows(&self, prefix: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
         for shard in 0..8 {
-            let values = json!({":pk": {"S": format!("gallery#{shard}")}, ":sk": {"S": "student#"}});
+            let values = json!({":pk": {"S": format!("gallery#{shard}")}, ":sk": {"S": prefix}});
             let condition = "pk = :pk AND begins_with(sk, :sk)";
             let query = json!({"KeyConditionExpression": condition, "ExpressionAttributeValues": values});
-            for row in self.table("Query", query).await["Items"].as_array().expect("rows") {
-                let student = row["sk"]["S"].as_str().and_then(|sk| sk.strip_prefix("student#")).expect("a student");
-                assert_eq!(self.target.remove(student).await.status, 200);
-            }
+            let answer = self.table("Query", query).await;
+            assert!(answer.get("LastEvaluatedKey").is_none(), "one page");
+            rows.extend(answer["Items"].as_array().expect("rows").iter().cloned());
         }
+        rows
+    }
+
+    /// Returns once everything that was dropped is settled.
+    pub(crate) async fn until_settled(&self) {
+        let counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        self.until("what was dropped is settled", async || {
+            let answer = self.queue("DroppedQueue", "GetQueueAttributes", json!({"AttributeNames": ["All"]})).await;
+            counts.iter().all(|count| answer["Attributes"][count] == "0")
+        })
+        .await;
     }
 
     /// Looks for overdue events once, as the schedule does every minute.
     pub(crate) async fn wake_overdue(&self) {
-        let url = self.function_url("ATTENDANCE_TEST_MAINTAIN");
+        let url = self.function_url("MaintainFunction");
         let answer = self.client.post(url).json(&json!({"job": "wake_overdue"})).send().await.expect("invoked");
         let failed = answer.headers().contains_key("x-amz-function-error");
         let body = answer.text().await.expect("a body");
@@ -68,26 +96,19 @@ impl Stack {
 
     /// From now on messages that were read and not deleted come again after so many seconds.
     pub(crate) async fn repeat_messages_after(&self, seconds: u32) {
-        let request = json!({
-            "QueueUrl": variable("ATTENDANCE_TEST_DELIVERY_QUEUE"),
-            "Attributes": {"VisibilityTimeout": seconds.to_string()},
-        });
-        self.aws("AmazonSQS.SetQueueAttributes", request).await;
+        let request = json!({"Attributes": {"VisibilityTimeout": seconds.to_string()}});
+        self.queue("DeliveryQueue", "SetQueueAttributes", request).await;
     }
 
     /// Puts a message into the queue that `Deliver` reads.
     pub(crate) async fn send_message(&self, body: &str) {
-        let request = json!({"QueueUrl": variable("ATTENDANCE_TEST_DELIVERY_QUEUE"), "MessageBody": body});
-        self.aws("AmazonSQS.SendMessage", request).await;
+        self.queue("DeliveryQueue", "SendMessage", json!({"MessageBody": body})).await;
     }
 
     /// The bodies of some messages in the dead-letter queue of `Deliver`.
     pub(crate) async fn dead_letters(&self) -> Vec<String> {
-        let request = json!({
-            "QueueUrl": variable("ATTENDANCE_TEST_DELIVERY_DEAD_LETTERS"),
-            "MaxNumberOfMessages": 10, "VisibilityTimeout": 0,
-        });
-        let answer = self.aws("AmazonSQS.ReceiveMessage", request).await;
+        let request = json!({"MaxNumberOfMessages": 10, "VisibilityTimeout": 0});
+        let answer = self.queue("DeliveryDeadLetterQueue", "ReceiveMessage", request).await;
         let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
         messages.iter().map(|message| message["Body"].as_str().expect("a body").to_owned()).collect()
     }
@@ -110,13 +131,23 @@ impl Stack {
         processes.collect()
     }
 
-    fn function_url(&self, variable_name: &str) -> String {
-        format!("{}/2015-03-31/functions/{}/invocations", self.endpoint, variable(variable_name))
+    fn function_url(&self, function: &str) -> String {
+        format!("{}/2015-03-31/functions/{}/invocations", self.endpoint, output(function))
     }
 
     /// Invokes the bulk function with S3's notification about this key, as it is encoded in it.
     pub(crate) async fn notify(&self, event: &str, encoded_key: &str) {
-        let record = json!({
+        let message = json!({"messageId": "x", "body": self.notification(event, encoded_key).to_string()});
+        let url = self.function_url("BulkEnrollFunction");
+        let answer = self.client.post(url).json(&json!({"Records": [message]})).send().await.expect("invoked");
+        let failed = answer.headers().contains_key("x-amz-function-error");
+        let body = answer.text().await.expect("a body");
+        assert!(!failed, "{body}");
+    }
+
+    /// What S3 puts into the queue about this key, as it is encoded in it.
+    pub(crate) fn notification(&self, event: &str, encoded_key: &str) -> Value {
+        json!({"Records": [{
             "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",
             "eventTime": "2026-01-01T00:00:00.000Z", "eventName": event,
             "userIdentity": {"principalId": "x"}, "requestParameters": {"sourceIPAddress": "127.0.0.1"},
@@ -126,24 +157,44 @@ impl Stack {
                 "bucket": {"name": self.bucket, "ownerIdentity": {"principalId": "x"}, "arn": "arn:aws:s3:::x"},
                 "object": {"key": encoded_key, "size": 1, "eTag": "x", "sequencer": "0055AED6DCD90281E5"},
             },
-        });
-        let url = self.function_url("ATTENDANCE_TEST_BULK_ENROLL");
-        let answer = self.client.post(url).json(&json!({"Records": [record]})).send().await.expect("invoked");
-        let failed = answer.headers().contains_key("x-amz-function-error");
-        let body = answer.text().await.expect("a body");
-        assert!(!failed, "{body}");
+        }]})
+    }
+
+    /// Makes a bucket beside the stack's.
+    pub(crate) async fn make_bucket(&self, bucket: &str) {
+        let answer = self.client.put(format!("{}/{bucket}", self.endpoint)).send().await.expect("sent");
+        assert!(answer.status().is_success(), "{}", answer.status());
     }
 
     /// Puts an object; the key is percent-encoded by the caller where need be.
     pub(crate) async fn put(&self, key: &str, bytes: &Bytes) {
-        let url = format!("{}/{}/{key}", self.endpoint, self.bucket);
+        self.put_at(&format!("{}/{key}", self.bucket), bytes).await;
+    }
+
+    /// Puts an object at `bucket/key`.
+    pub(crate) async fn put_at(&self, place: &str, bytes: &Bytes) {
+        let url = format!("{}/{place}", self.endpoint);
         let answer = self.client.put(url).body(bytes.clone()).send().await.expect("sent");
         assert!(answer.status().is_success(), "{}", answer.status());
     }
 
     pub(crate) async fn delete(&self, key: &str) {
-        let url = format!("{}/{}/{key}", self.endpoint, self.bucket);
+        self.delete_at(&format!("{}/{key}", self.bucket)).await;
+    }
+
+    /// Deletes the object at `bucket/key`.
+    pub(crate) async fn delete_at(&self, place: &str) {
+        let url = format!("{}/{place}", self.endpoint);
         assert!(self.client.delete(url).send().await.expect("sent").status().is_success());
+    }
+
+    /// The watchers' connections.
+    pub(crate) async fn connections(&self) -> Vec<String> {
+        let values = json!({":pk": {"S": "connections"}});
+        let query = json!({"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": values});
+        let answer = self.table("Query", query).await;
+        let rows = answer["Items"].as_array().expect("rows").iter();
+        rows.map(|row| row["sk"]["S"].as_str().expect("an id").to_owned()).collect()
     }
 
     /// The object's bytes, or `None` where there is none.
@@ -165,12 +216,27 @@ impl Stack {
 
     /// What DynamoDB answers, about the service's table.
     pub(crate) async fn table(&self, operation: &str, mut request: Value) -> Value {
-        request["TableName"] = variable("ATTENDANCE_TEST_TABLE").into();
-        self.aws(&format!("DynamoDB_20120810.{operation}"), request).await
+        request["TableName"] = output("TableName").into();
+        self.call(&format!("DynamoDB_20120810.{operation}"), request).await
     }
 
-    /// What AWS answers to a call of this target.
-    async fn aws(&self, target: &str, request: Value) -> Value {
+    /// What SQS answers, about the queue of this output.
+    pub(crate) async fn queue(&self, queue: &str, operation: &str, mut request: Value) -> Value {
+        request["QueueUrl"] = output(queue).into();
+        self.call(&format!("AmazonSQS.{operation}"), request).await
+    }
+
+    /// The events of the functions' logs that this request asks for.
+    pub(crate) async fn logs(&self, request: Value) -> Value {
+        self.call("Logs_20140328.FilterLogEvents", request).await
+    }
+
+    /// What CloudWatch answers.
+    pub(crate) async fn watch(&self, operation: &str, request: Value) -> Value {
+        self.call(&format!("GraniteServiceVersion20100801.{operation}"), request).await
+    }
+
+    async fn call(&self, target: &str, request: Value) -> Value {
         let request = self
             .client
             .post(&self.endpoint)
@@ -179,10 +245,9 @@ impl Stack {
             .body(request.to_string());
         let answer = request.send().await.expect("sent");
         let status = answer.status();
-        let body = answer.text().await.expect("a body");
-        assert!(status.is_success(), "{body}");
-        // Some calls have nothing to say.
-        serde_json::from_str(&body).unwrap_or_default()
+        let body = answer.bytes().await.expect("a body");
+        assert!(status.is_success(), "{target}: {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice(&body).unwrap_or_default()
     }
 
     /// Embeddings stored.

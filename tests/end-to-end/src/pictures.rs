@@ -107,7 +107,8 @@ fn jpeg(image: &DynamicImage) -> Bytes {
 }
 
 /// The JPEG with a comment after its first marker: other bytes, the same picture.
-fn numbered(jpeg: &Bytes, n: u64) -> Bytes {
+#[must_use]
+pub fn numbered(jpeg: &Bytes, n: u64) -> Bytes {
     let comment = format!("picture {n:020}");
     let length = u16::try_from(comment.len() + 2).expect("short").to_be_bytes();
     [&jpeg[..2], &[0xff, 0xfe], &length, comment.as_bytes(), &jpeg[2..]].concat().into()

@@ -36,6 +36,8 @@ pub async fn the_document_names_every_route(target: &Target) {
     ] {
         assert!(document.body["paths"][path][method]["responses"]["200"].is_object(), "{method} {path}");
     }
+    let uploads = target.request(Method::POST, "/uploads").body("{}").send().await.expect("an answer").status() != 404;
+    assert_eq!(document.body["paths"]["/uploads"].is_object(), uploads, "a route is documented where it exists");
 }
 
 /// The page is there, and everything that it loads comes from the service.

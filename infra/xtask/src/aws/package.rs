@@ -1,0 +1,124 @@
+//! What is deployed to AWS: built as `sam build` does, weighed, and its start timed.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{FUNCTIONS, local, root, succeed, tool, with_tools};
+
+/// The most that a function's package may weigh unzipped, in MiB: AWS takes 250.
+const PACKAGE_BUDGET: u64 = 90;
+
+/// The most that the program of a function without models may weigh when it is built for AWS, in MiB.
+const SMALL_BUDGET: u64 = 24;
+
+/// How long a function may take until it asks for its first invocation; AWS gives it ten seconds.
+const INIT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Release packages, as `sam build` makes them: their weight, and how long each takes to start.
+pub(super) fn package() -> Result<()> {
+    let mut sam = local(with_tools(Command::new(tool("sam")?))?, super::PORT);
+    succeed(sam.args(["build", "--build-in-source"]))?;
+    let built = root().join(".aws-sam/build");
+    check_weights(&built)?;
+    println!("{:<12} {:>10} {:>10} {:>8}", "function", "bootstrap", "package", "init");
+    for (name, _, _) in FUNCTIONS {
+        let folder = built.join(name);
+        let bootstrap = folder.join("bootstrap");
+        let mut inits = (0..5).map(|_| init(&bootstrap)).collect::<Result<Vec<_>>>()?;
+        inits.sort_unstable();
+        let (program, whole) = (fs::metadata(&bootstrap)?.len(), weight(&folder)?);
+        println!("{name:<12} {:>6.1} MiB {:>6.1} MiB {:>5} ms", mib(program), mib(whole), inits[2].as_millis());
+    }
+    Ok(())
+}
+
+/// Fails where a function's folder among these weighs more than its budget.
+pub(super) fn check_weights(built: &Path) -> Result<()> {
+    for (name, _, _) in FUNCTIONS {
+        let whole = weight(&built.join(name))?;
+        ensure!(whole > 1 << 20, "the package of {name} is not what it was taken for");
+        ensure!(whole <= PACKAGE_BUDGET << 20, "{name} weighs {:.1} MiB, more than {PACKAGE_BUDGET}", mib(whole));
+    }
+    Ok(())
+}
+
+/// Builds the smallest function as it is built for AWS, and checks its weight and that it starts.
+pub(super) fn check_small_function() -> Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let mut build = local(with_tools(Command::new(cargo))?, super::PORT);
+    build.args(["lambda", "build", "--release", "--x86-64", "--locked", "--package", "attendance-connect"]);
+    succeed(&mut build)?;
+    let bootstrap = super::target_folder().join("lambda/attendance-connect/bootstrap");
+    let weight = fs::metadata(&bootstrap).context("cargo lambda left no program")?.len();
+    ensure!(weight <= SMALL_BUDGET << 20, "connect weighs {:.1} MiB, more than {SMALL_BUDGET}", mib(weight));
+    println!("connect, built for AWS: {:.1} MiB, init {} ms", mib(weight), init(&bootstrap)?.as_millis());
+    Ok(())
+}
+
+/// The bytes of all files in a package.
+fn weight(folder: &Path) -> Result<u64> {
+    let mut whole = 0;
+    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        whole += if metadata.is_dir() { weight(&entry.path())? } else { metadata.len() };
+    }
+    Ok(whole)
+}
+
+/// How long the function takes from its start to the moment when it asks for its first invocation. Its settings are in
+/// its environment: on AWS reading the secret comes on top.
+fn init(bootstrap: &Path) -> Result<Duration> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    listener.set_nonblocking(true)?;
+    let begun = Instant::now();
+    let mut function = Command::new(bootstrap)
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", listener.local_addr()?.to_string())
+        .env("AWS_LAMBDA_FUNCTION_NAME", "weighed")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .envs(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ATTENDANCE_TABLE", "ATTENDANCE_BUCKET"].map(|n| (n, "x")))
+        .env("AWS_REGION", "us-east-1")
+        .env("ATTENDANCE_ACCESS_KEY", "a-key-of-sixteen-letters")
+        .env("ATTENDANCE_PUSH_ENDPOINT", "http://127.0.0.1:1/live")
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("{} cannot be started", bootstrap.display()))?;
+    let asked = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break Ok((begun.elapsed(), stream)),
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break Err(error.into()),
+            Err(_) => {}
+        }
+        if let Some(status) = function.try_wait()? {
+            bail!("{} ended with {status}", bootstrap.display());
+        }
+        if begun.elapsed() > INIT_PATIENCE {
+            break Err(anyhow::anyhow!("{} never asks for an invocation", bootstrap.display()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let line = asked.and_then(|(took, stream)| {
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(INIT_PATIENCE))?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok((took, line))
+    });
+    function.kill()?;
+    function.wait()?;
+    let (took, line) = line?;
+    ensure!(line.contains("/runtime/invocation/next"), "{} asked {line:?} first", bootstrap.display());
+    Ok(took)
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
