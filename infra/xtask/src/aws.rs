@@ -249,7 +249,7 @@ pub(crate) fn test() -> Result<()> {
     succeed(local(Command::new(tool("cfn-lint")?), PORT).arg("template.yaml"))?;
     // Before the stack, for which compiling is a busy machine.
     build_programs()?;
-    succeed(&mut on_stack("", PORT).arg("--no-run"))?;
+    succeed(on_stack("", PORT).arg("--no-run"))?;
     let stack = Stack::start("test", free_port()?)?;
     succeed(&mut on_stack("stack", stack.port))?;
     // The receiver of the events listens where the functions were told.
