@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 
 use crate::test::build_programs;
-use stack::{Stack, free_port};
+use stack::{LEFT_RUNNING, Stack, free_port};
 
 /// What `aws` does.
 #[derive(Subcommand)]
@@ -50,11 +50,12 @@ const MODELS: [&str; 5] =
 
 pub(crate) fn run(chore: &Chore) -> Result<()> {
     match chore {
-        Chore::Up => Stack::start("stack", PORT)?.leave_running(),
+        Chore::Up => Stack::start(LEFT_RUNNING, PORT)?.leave_running(),
         Chore::Deploy => {
             let deployed = deploy(PORT, &[("AccessKey", "local-access-key"), ("MockWebhook", "true")])?;
             println!("HTTP       {}\nWebSocket  {}?key=local-access-key", deployed.http, deployed.ws);
-            println!("bucket     {}\nkey        local-access-key", deployed.outputs["BucketName"]);
+            let bucket = deployed.outputs["BucketName"].as_str().unwrap_or_default();
+            println!("bucket     {bucket}\nkey        local-access-key");
             Ok(())
         }
         Chore::Test => test(),
@@ -279,6 +280,7 @@ pub(crate) fn test() -> Result<()> {
         .env("ATTENDANCE_TEST_CARGO_LAMBDA", tool("cargo-lambda")?)
         .env("ATTENDANCE_TEST_OUTPUTS", deployed.outputs.to_string());
     succeed(&mut service)?;
+    drop(stack);
     package::check_small_function()
 }
 

@@ -14,6 +14,9 @@ use super::{PORT, folder, local, succeed, tool};
 /// How long the stack may take to start, and to end together with the functions that it started.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The name of the stack that `up` leaves to `down`.
+pub(super) const LEFT_RUNNING: &str = "stack";
+
 /// The local stack, running; stopped on drop.
 pub(super) struct Stack {
     pub(super) port: u16,
@@ -28,7 +31,7 @@ impl Stack {
         ensure!(!answers(port), "something listens on 127.0.0.1:{port} already: `cargo xtask aws down` stops a stack");
         let log = folder("log")?.join(format!("{name}.log"));
         // Its own, emptied: the functions' programs of every run before would stay in the system's.
-        let scratch = folder(&format!("scratch-{name}"))?;
+        let scratch = scratch(name)?;
         fs::remove_dir_all(&scratch)?;
         fs::create_dir(&scratch)?;
         let mut command = local(Command::new(tool("ministack")?), port);
@@ -93,7 +96,12 @@ pub(super) fn down() -> Result<()> {
         ensure!(Instant::now() < end, "the stack does not end; its process is {pid}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(())
+    Ok(fs::remove_dir_all(scratch(LEFT_RUNNING)?)?)
+}
+
+/// The folder for what a stack and its functions write beside their log.
+fn scratch(name: &str) -> Result<PathBuf> {
+    folder(&format!("scratch-{name}"))
 }
 
 /// Whether a stack answers there.
