@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// A run of some minutes: fewer samples, frames and scenes, smaller galleries, and docs/benchmarks.md stays as it is
     #[arg(long)]
     quick: bool,
-    /// Measure dlib with OpenBLAS too, which is built from its source archive once (an hour of one core)
+    /// Measure dlib with OpenBLAS too, which is built from its source archive once (half an hour)
     #[arg(long)]
     blas: bool,
     /// Post so many requests of mixed pictures, and watch the server's memory (6 minutes) [default: 20000]

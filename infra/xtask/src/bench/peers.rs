@@ -28,10 +28,13 @@ pub(super) fn python_with_blas(root: &Path) -> Result<PathBuf> {
     let requirements = requirements(root)?;
     let others = requirements.lines().filter(|line| !line.starts_with(WHEEL)).collect::<Vec<_>>().join("\n");
     environment(root, "bench-venv-blas", &format!("{others}\n{SOURCE}\n"), |python| {
-        needs("cmake", Command::new("cmake").arg("--version"), "apt-get install -y cmake")?;
         needs("a C++ compiler", Command::new("c++").arg("--version"), "apt-get install -y g++")?;
+        needs("make", Command::new("make").arg("--version"), "apt-get install -y make")?;
+        let headers =
+            "import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path('include') + '/Python.h'))";
+        needs("Python's headers", Command::new(python).args(["-c", headers]), "apt-get install -y python3-dev")?;
         let mut link = Command::new("c++");
-        // What dlib's own build looks for: a program that links with OpenBLAS.
+        // pip brings CMake; OpenBLAS is the system's, and dlib's build goes on without one.
         link.args(["-x", "c++", "/dev/null", "-shared", "-o", "/dev/null", "-lopenblas"]);
         needs("OpenBLAS", &mut link, "apt-get install -y libopenblas-dev")?;
         let file = root.join("target/bench-requirements-blas.txt");

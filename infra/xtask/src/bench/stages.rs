@@ -40,7 +40,7 @@ fn rows_to_measure(bench: &Bench) -> Vec<Row> {
         for frame in frames {
             let mut request = on(frame, "detect");
             request["min_size"] = json!(min_size);
-            rows.push(sides(format!("detect (HOG) from {min_size} px, {frame}"), request, &[PEER]));
+            rows.push(sides(format!("detect (HOG) from {min_size} px, {frame}"), request, &[PEER, BLAS]));
         }
     }
     for (choice, name) in [("cnn_fast", "fast"), ("cnn_exact", "exact")] {
@@ -71,7 +71,12 @@ fn rows_to_measure(bench: &Bench) -> Vec<Row> {
 /// The table, and whether both sides saw the same.
 pub(super) fn section(figures: &Value) -> String {
     let blas = rows(figures).any(|row| row[BLAS].is_object());
-    let mut out = "Processor milliseconds on one thread, medians. A ratio is the peer's time over ours.\n\n".to_owned();
+    let mut out = "Processor milliseconds on one thread, medians. A ratio is the peer's time over ours.".to_owned();
+    out += if blas {
+        " The peer has dlib's wheel; with OpenBLAS it has dlib as pip builds it from source here.\n\n"
+    } else {
+        "\n\n"
+    };
     out += if blas {
         "| stage | ours | peer | ratio | peer with OpenBLAS | ratio |\n|---|---|---|---|---|---|\n"
     } else {
