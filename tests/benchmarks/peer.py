@@ -3,6 +3,7 @@
     peer.py worker              answers the requests that `attendance-bench worker` answers, one JSON line each
     peer.py first FRAME         loads everything and recognises one picture, as a cold process does
     peer.py recall --scenes DIR the boxes in every picture of a folder, as one JSON object
+    peer.py progressive FROM TO writes a picture as a progressive JPEG, which costs a decoder most memory
 """
 
 import argparse
@@ -93,10 +94,10 @@ class Worker:
     def match(self, request):
         numpy, path = self.numpy, request["gallery"]
         if path not in self.galleries:
-            # One at a time: a large one takes a gigabyte.
+            # One at a time: a large one takes two gigabytes.
             self.galleries = {path: self.load_gallery(request)}
         gallery = self.galleries[path]
-        probes = numpy.fromfile(path + ".probes", dtype=numpy.float32).reshape(-1, 128)
+        probes = numpy.fromfile(request["probes"], dtype=numpy.float32).reshape(-1, 128)
         if request["stage"] == "match_faiss":
             nearest = lambda probe: gallery["faiss"].search(probe[None], 1)[1][0][0]
         else:
@@ -110,9 +111,7 @@ class Worker:
     def load_gallery(self, request):
         numpy = self.numpy
         vectors = numpy.fromfile(request["gallery"], dtype=numpy.float32).reshape(-1, 128)
-        gallery = {}
-        if len(vectors) <= 100_000:
-            gallery["numpy"] = vectors.astype(numpy.float64)
+        gallery = {"numpy": vectors.astype(numpy.float64)}
         import faiss
 
         faiss.omp_set_num_threads(1)
@@ -138,12 +137,20 @@ def main():
     recall.add_argument("--scenes", required=True)
     recall.add_argument("--upsample", type=int, default=1)
     recall.add_argument("--processes", type=int, default=1)
+    progressive = commands.add_parser("progressive")
+    progressive.add_argument("picture")
+    progressive.add_argument("into")
     arguments = parser.parse_args()
 
     if arguments.command == "worker":
         worker = Worker()
         for line in sys.stdin:
             print(json.dumps(worker.answer(json.loads(line))), flush=True)
+    elif arguments.command == "progressive":
+        import PIL.Image
+
+        PIL.Image.MAX_IMAGE_PIXELS = None
+        PIL.Image.open(arguments.picture).save(arguments.into, "JPEG", quality=60, progressive=True)
     elif arguments.command == "first":
         print(len(Worker().scan(pathlib.Path(arguments.frame).read_bytes(), {"min_size": 40})))
     else:

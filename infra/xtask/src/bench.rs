@@ -1,18 +1,25 @@
 //! Measures the service beside the one it replaces, in turns, so that whatever else the machine does meets both.
 
-mod http;
+mod delivery;
 mod machine;
+mod matching;
+mod memory;
 mod peers;
+mod recall;
 mod report;
+mod requests;
+mod server;
+mod soak;
 mod stages;
+mod starts;
+mod worker;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::test::cargo;
@@ -20,35 +27,64 @@ use crate::test::cargo;
 /// What `bench` takes.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// A run of about two minutes: fewer samples and frames, smaller galleries, and docs/benchmarks.md stays as it is
+    /// A run of some minutes: fewer samples, frames and scenes, smaller galleries, and docs/benchmarks.md stays as it is
     #[arg(long)]
     quick: bool,
-    /// Count the faces found in 2,000 composed scenes instead of measuring time (about 20 minutes)
+    /// Measure dlib with OpenBLAS too, which is built from its source archive once (half an hour)
+    #[arg(long)]
+    blas: bool,
+    /// Post so many requests of mixed pictures, and watch the server's memory (6 minutes) [default: 20000]
+    #[arg(long, value_name = "REQUESTS", num_args = 0..=1, default_missing_value = "20000")]
+    soak: Option<usize>,
+    /// Count the faces found in 2,000 composed scenes (8 minutes)
     #[arg(long)]
     recall: bool,
-    /// With --recall: more faces, as <DIR>/<person>/<any name>.jpg
-    #[arg(long, value_name = "DIR", requires = "recall")]
+    /// More faces for --recall, as <DIR>/<person>/<any name>.jpg
+    #[arg(long, value_name = "DIR")]
     faces: Option<PathBuf>,
+    /// Measure these parts alone; the report keeps what an earlier run measured of the others
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    only: Vec<Part>,
     /// Measure the release programs as they are, without building them first
     #[arg(long)]
     built: bool,
-    /// The Python that runs the peer, for instance one whose dlib was built with OpenBLAS [default: target/bench-venv]
-    #[arg(long, value_name = "FILE")]
-    peer_python: Option<PathBuf>,
 }
 
-/// Where everything is.
-struct Places {
+/// A section of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Stages,
+    Matching,
+    Start,
+    Requests,
+    Memory,
+    Delivery,
+    Soak,
+    Recall,
+}
+
+/// Where everything is, and how much is measured.
+struct Bench {
     root: PathBuf,
     /// What runs leave behind.
     work: PathBuf,
     /// The Python with the peer in it.
-    python: PathBuf,
+    peer: PathBuf,
+    /// The one whose dlib uses OpenBLAS, where that is measured.
+    blas: Option<PathBuf>,
+    quick: bool,
+    soak: usize,
+    faces: Option<PathBuf>,
 }
 
-impl Places {
+impl Bench {
     fn program(&self, name: &str) -> PathBuf {
         self.root.join("target/release").join(name)
+    }
+
+    /// Our own measuring program.
+    fn measurer(&self) -> Command {
+        Command::new(self.program("attendance-bench"))
     }
 
     fn script(&self, name: &str) -> PathBuf {
@@ -56,76 +92,126 @@ impl Places {
     }
 
     fn frame(&self, name: &str) -> PathBuf {
-        self.work.join("frames").join(format!("{name}.jpg"))
+        self.work.join("frames").join(name)
+    }
+
+    /// The sides other than ours: their names in the report's data, and their Pythons.
+    fn peers(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        [(PEER, self.peer.as_path())].into_iter().chain(self.blas.as_deref().map(|python| (BLAS, python)))
+    }
+
+    /// The file with this many embeddings.
+    fn gallery(&self, count: usize) -> Result<PathBuf> {
+        let file = self.work.join(format!("gallery-{count}.f32"));
+        run_program(self.measurer().args(["gallery", "--count", &count.to_string(), "--into"]).arg(&file))?;
+        Ok(file)
+    }
+}
+
+const OURS: &str = "ours";
+const PEER: &str = "peer";
+const BLAS: &str = "blas";
+
+impl Part {
+    fn measure(self, bench: &Bench) -> Result<Value> {
+        match self {
+            Self::Stages => stages::measure(bench),
+            Self::Matching => matching::measure(bench),
+            Self::Start => starts::measure(bench),
+            Self::Requests => requests::measure(bench),
+            Self::Memory => memory::measure(bench),
+            Self::Delivery => delivery::measure(bench),
+            Self::Soak => soak::measure(bench),
+            Self::Recall => recall::measure(bench),
+        }
+    }
+
+    /// The heading, and the section under it.
+    fn section(self, figures: &Value) -> (&'static str, String) {
+        match self {
+            Self::Stages => ("Stages", stages::section(figures)),
+            Self::Matching => ("Matching", matching::section(figures)),
+            Self::Start => ("Cold start", starts::section(figures)),
+            Self::Requests => ("Whole requests", requests::section(figures)),
+            Self::Memory => ("Memory", memory::section(figures)),
+            Self::Delivery => ("From a frame to the Attendance API", delivery::section(figures)),
+            Self::Soak => ("Soak", soak::section(figures)),
+            Self::Recall => ("Recall", recall::section(figures)),
+        }
+    }
+
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let python = match &options.peer_python {
-        Some(python) => python.clone(),
-        None => peers::python(&root)?,
+    let bench = Bench {
+        work: root.join("target/bench"),
+        peer: peers::python(&root)?,
+        blas: options.blas.then(|| peers::python_with_blas(&root)).transpose()?,
+        root,
+        quick: options.quick,
+        soak: options.soak.unwrap_or(20_000),
+        faces: options.faces.clone(),
     };
-    let places = Places { work: root.join("target/bench"), root, python };
-    fs::create_dir_all(&places.work)?;
     if !options.built {
         cargo(&["build", "--release", "--locked", "--package", "attendance-local", "--package", "attendance-bench"])?;
     }
-
-    if options.recall {
-        recall(&places, options)?;
-    } else {
-        measure(&places, options)?;
+    run_program(bench.measurer().args(["frames", "--into"]).arg(bench.work.join("frames")))?;
+    let machine = machine::describe(&bench)?;
+    let mut report = report::read(&bench, &machine);
+    for part in Part::value_variants() {
+        let asked_for = match part {
+            _ if !options.only.is_empty() => options.only.contains(part),
+            Part::Soak => options.soak.is_some(),
+            Part::Recall => options.recall,
+            _ => true,
+        };
+        if asked_for {
+            eprintln!("-- {}", part.name());
+            let (begin, at) = (Instant::now(), machine::now(&bench)?);
+            let figures = part.measure(&bench).with_context(|| format!("{} cannot be measured", part.name()))?;
+            report[part.name()] = json!({"at": at, "seconds": begin.elapsed().as_secs(), "figures": figures});
+            // After each part: a run that ends early keeps what it has.
+            report::write(&bench, &report)?;
+        }
     }
-    report::write(&places, options.quick)
+    print!("{}", report::text(&report));
+    Ok(())
 }
 
-fn measure(places: &Places, options: &Options) -> Result<()> {
-    let begin = Instant::now();
-    run_program(
-        Command::new(places.program("attendance-bench")).args(["frames", "--into"]).arg(places.work.join("frames")),
-    )?;
-    let report = json!({
-        "machine": machine::describe(places)?,
-        "stages": stages::measure(places, options.quick)?,
-        "start": stages::starts(places, options.quick)?,
-        "http": http::measure(places, options.quick)?,
-        "seconds": begin.elapsed().as_secs(),
-    });
-    write_json(&places.work.join(report_file(options.quick)), &report)
-}
-
-fn report_file(quick: bool) -> &'static str {
-    if quick { "quick.json" } else { "report.json" }
-}
-
-fn recall(places: &Places, options: &Options) -> Result<()> {
-    let mut command = Command::new(places.program("attendance-bench"));
-    command.arg("recall").arg("--into").arg(places.work.join("recall")).arg("--peer").arg(&places.python);
-    if options.quick {
-        command.args(["--scenes", "200"]);
-    }
-    if let Some(faces) = &options.faces {
-        command.arg("--faces").arg(faces);
-    }
-    run_program(&mut command)
-}
-
+/// Runs the command to its end, its output going where ours goes.
 fn run_program(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{:?} cannot be started", command.get_program()))?;
     ensure!(status.success(), "{command:?} failed");
     Ok(())
 }
 
-fn write_json(path: &Path, value: &Value) -> Result<()> {
-    fs::write(path, serde_json::to_string_pretty(value)?).with_context(|| format!("cannot write {}", path.display()))
+/// What the command prints, each line a JSON value.
+fn answers_of(command: &mut Command) -> Result<Vec<Value>> {
+    let output = command.stderr(std::process::Stdio::inherit()).output();
+    let output = output.with_context(|| format!("{:?} cannot be started", command.get_program()))?;
+    ensure!(output.status.success(), "{command:?} failed");
+    let lines = String::from_utf8(output.stdout)?;
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("{command:?} printed {line}")))
+        .collect()
 }
 
-/// The command, kept to one core where the system can do that, with one thread for everything that reads a variable.
-fn on_one_core(program: &Path) -> Command {
-    let mut command = if cfg!(target_os = "linux") {
+/// What a command prints that answers with one JSON value.
+fn answer_of(command: &mut Command) -> Result<Value> {
+    answers_of(command)?.pop().with_context(|| format!("{command:?} printed nothing"))
+}
+
+/// The command with one thread for everything that reads a variable, kept to this core where the system can do that and has it.
+fn on_core(core: usize, program: &Path) -> Command {
+    let there = std::thread::available_parallelism().is_ok_and(|cores| core < cores.get());
+    let mut command = if cfg!(target_os = "linux") && there {
         let mut command = Command::new("taskset");
-        command.args(["--cpu-list", "0"]).arg(program);
+        command.args(["--cpu-list", &core.to_string()]).arg(program);
         command
     } else {
         Command::new(program)

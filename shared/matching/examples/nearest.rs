@@ -1,10 +1,6 @@
-//! Times the nearest of 1,000, 100,000 and 1,000,000 embeddings: `cargo run --release -p attendance-matching --example nearest`.
-//!
-//! `nearest ROWS PROBES` (files of little-endian `f32`, 128 a row) reads a probe's number a line instead and answers
-//! `row squared-distance nanoseconds`; `peers.py` asks the peers alternately.
+//! Times the nearest of 1,000, 100,000 and 1,000,000 embeddings, unrelated ones and ones like the face model's, beside a plain
+//! scan: `cargo run --release -p attendance-matching --example nearest`. `cargo xtask bench` measures it beside FAISS.
 
-use std::error::Error;
-use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use attendance_matching::{DIMENSIONS, Packed, instructions, nearest, squared_distance};
@@ -72,7 +68,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-fn bench() {
+fn main() {
     println!("{} instructions; microseconds, median", instructions());
     println!("{:>10} {:>10} {:>10} {:>10} {:>8} {:>6}", "rows", "kind", "nearest", "scan", "pack/row", "bytes");
     for (count, probes) in [(1_000, 2_000), (100_000, 400), (1_000_000, 100)] {
@@ -102,33 +98,4 @@ fn bench() {
             println!("{count:>10} {kind:>10} {ours:>10.1} {scans:>10.1} {packing:>8.2} {bytes:>6.0}");
         }
     }
-}
-
-fn read(path: &str) -> std::io::Result<Vec<Row>> {
-    let bytes = std::fs::read(path)?;
-    let rows = bytes.as_chunks::<{ 4 * DIMENSIONS }>().0;
-    Ok(rows.iter().map(|row| std::array::from_fn(|j| f32::from_le_bytes(row.as_chunks().0[j]))).collect())
-}
-
-fn serve(rows: &str, probes: &str) -> Result<(), Box<dyn Error>> {
-    let (segments, probes) = (pack(&read(rows)?), read(probes)?);
-    let mut out = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        let probe = probes.get(line?.parse::<usize>()?).ok_or("no such probe")?;
-        let start = Instant::now();
-        let (row, distance) = find(&segments, probe);
-        writeln!(out, "{row} {distance} {}", start.elapsed().as_nanos())?;
-        out.flush()?;
-    }
-    Ok(())
-}
-
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [] => bench(),
-        [rows, probes] => serve(rows, probes)?,
-        _ => return Err("nearest [ROWS PROBES]".into()),
-    }
-    Ok(())
 }

@@ -16,9 +16,12 @@ pub(crate) struct Options {
     /// Where to post, for instance http://127.0.0.1:8000/recognize
     #[arg(long)]
     url: String,
-    /// The frame, posted as the multipart field `image`
+    /// The frames, posted in turn as the multipart field `image`, which have to be answered with 200
+    #[arg(long, value_name = "FILE", required = true)]
+    frame: Vec<PathBuf>,
+    /// Files posted among the frames, which have to be refused with a status from 400 to 499
     #[arg(long, value_name = "FILE")]
-    frame: PathBuf,
+    refused: Vec<PathBuf>,
     /// Clients that post side by side
     #[arg(long, default_value_t = 1)]
     concurrency: usize,
@@ -36,7 +39,8 @@ pub(crate) struct Options {
 struct Client {
     http: reqwest::Client,
     url: String,
-    frame: Vec<u8>,
+    /// What is posted, and whether it is to be refused.
+    pictures: Vec<(Vec<u8>, bool)>,
 }
 
 /// Prints one line of JSON: requests, failures, requests a second, and latencies in milliseconds.
@@ -45,12 +49,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 async fn load(options: &Options) -> Result<()> {
-    let frame = std::fs::read(&options.frame).with_context(|| format!("cannot read {}", options.frame.display()))?;
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let frames = options.frame.iter().map(|path| Ok((read(path)?, false)));
+    let pictures = frames.chain(options.refused.iter().map(|path| Ok((read(path)?, true)))).collect::<Result<_>>()?;
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build()?;
-    let client = Arc::new(Client { http, url: options.url.clone(), frame });
+    let client = Arc::new(Client { http, url: options.url.clone(), pictures });
     let mut answer = Value::Null;
     for _ in 0..options.warmup.max(1) {
-        answer = client.post().await?;
+        answer = client.post(0).await?;
     }
 
     let left = Arc::new(AtomicUsize::new(options.requests.unwrap_or(usize::MAX)));
@@ -62,10 +68,10 @@ async fn load(options: &Options) -> Result<()> {
             tokio::spawn(async move {
                 let (mut latencies, mut failed) = (Vec::new(), 0usize);
                 while deadline.is_none_or(|end| Instant::now() < end)
-                    && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
+                    && let Ok(turn) = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
                 {
                     let sent = Instant::now();
-                    match client.post().await {
+                    match client.post(turn).await {
                         Ok(_) => latencies.push(sent.elapsed().as_secs_f64() * 1e3),
                         Err(_) => failed += 1,
                     }
@@ -81,7 +87,7 @@ async fn load(options: &Options) -> Result<()> {
         failed += failures;
     }
     let seconds = begin.elapsed().as_secs_f64();
-    ensure!(!latencies.is_empty(), "no request of {failed} was answered with 200");
+    ensure!(!latencies.is_empty(), "no request of {failed} was answered as it should be");
     latencies.sort_by(f64::total_cmp);
     let quantile = |q: f64| latencies[((latencies.len() - 1) as f64 * q).round() as usize];
     let report = json!({
@@ -100,13 +106,15 @@ async fn load(options: &Options) -> Result<()> {
 }
 
 impl Client {
-    /// The answer to one posted frame.
-    async fn post(&self) -> Result<Value> {
-        let image = Part::bytes(self.frame.clone()).file_name("frame.jpg").mime_str("image/jpeg")?;
+    /// The answer to the picture whose turn it is.
+    async fn post(&self, turn: usize) -> Result<Value> {
+        let (picture, refused) = &self.pictures[turn % self.pictures.len()];
+        let image = Part::bytes(picture.clone()).file_name("frame.jpg").mime_str("image/jpeg")?;
         let response = self.http.post(&self.url).multipart(Form::new().part("image", image)).send().await?;
         let status = response.status();
         let body = response.bytes().await?;
-        ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+        let as_it_should = if *refused { status.is_client_error() } else { status.is_success() };
+        ensure!(as_it_should, "{status}: {}", String::from_utf8_lossy(&body));
         Ok(serde_json::from_slice(&body)?)
     }
 }

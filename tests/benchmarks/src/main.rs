@@ -4,10 +4,12 @@
 #![forbid(unsafe_code)]
 
 mod delivery;
+mod footprint;
 mod galleries;
 mod load;
 mod pictures;
 mod recall;
+mod spin;
 mod worker;
 
 use std::path::PathBuf;
@@ -28,24 +30,30 @@ enum Command {
     },
     /// Measure the time from a posted frame to the Attendance API, with and without load
     Delivery(delivery::Options),
-    /// Write a gallery of random embeddings, and ten probes whose nearest is known
+    /// Print the memory that a function's work takes: models, gallery, one picture
+    Footprint(footprint::Options),
+    /// Write a gallery of random embeddings, and probes of people who are in it and of strangers
     Gallery(galleries::Options),
     /// Measure stages: reads one JSON request a line, answers with one line each
     Worker,
     /// Post a frame again and again and print the latencies as one line of JSON
     Load(load::Options),
-    /// Count the faces that each detector finds in composed scenes
+    /// Count the faces that each detector finds in composed scenes, as one line of JSON
     Recall(recall::Options),
+    /// Compute on one thread for a while and print how many rounds a second were done
+    Spin(spin::Options),
 }
 
 fn main() -> Result<()> {
     match Command::parse() {
         Command::Frames { into } => pictures::write_frames(&engine(Detector::Cnn, DetectorMode::Exact, 80, 1)?, &into),
         Command::Delivery(options) => delivery::run(&options),
+        Command::Footprint(options) => footprint::run(&options),
         Command::Gallery(options) => galleries::write(&options),
         Command::Worker => worker::run(),
         Command::Load(options) => load::run(&options),
         Command::Recall(options) => recall::run(&options),
+        Command::Spin(options) => spin::run(&options),
     }
 }
 

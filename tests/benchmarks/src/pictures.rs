@@ -11,7 +11,7 @@ use attendance_vision::stages::{decode, trimmed};
 use fastrand::Rng;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, crop_imm, fast_blur, resize};
-use image::{Rgb, RgbImage};
+use image::{ImageBuffer, Rgb, RgbImage, Rgba};
 
 const SEED: u64 = 640_480;
 /// Half the side of what is cut out around a face, in sides of the face: hair, ears and neck come along.
@@ -86,7 +86,7 @@ impl Portrait {
     }
 }
 
-/// The frames of the benchmark, by name, with how many faces each shows.
+/// Writes the frames of the benchmark, two pictures of the largest size that is taken, and two files that are refused.
 pub(crate) fn write_frames(engine: &VisionEngine, into: &Path) -> Result<()> {
     let portrait = |name: &str| -> Result<Portrait> {
         Portrait::open(engine, &sample(name))?.with_context(|| format!("no face in {name}"))
@@ -111,8 +111,21 @@ pub(crate) fn write_frames(engine: &VisionEngine, into: &Path) -> Result<()> {
         );
     }
     write_jpeg(&into.join("group-800x600.jpg"), &group, 90)?;
-    write_jpeg(&into.join("empty-640x480.jpg"), &ground(640, 480, &mut Rng::with_seed(SEED)), 90)
+    write_jpeg(&into.join("empty-640x480.jpg"), &ground(640, 480, &mut Rng::with_seed(SEED)), 90)?;
+    let mut largest = RgbImage::from_pixel(LARGEST.0, LARGEST.1, Rgb([90, 110, 130]));
+    let (x, y) = (f64::from(LARGEST.0) * 0.5, f64::from(LARGEST.1) * 0.45);
+    others[0].paste(&mut largest, Place { x, y, side: f64::from(LARGEST.1) * 0.2 }, 0.0, false);
+    write_jpeg(&into.join("largest.jpg"), &largest, 60)?;
+    // Sixteen bits a channel and alpha: the most bytes a pixel that a picture may have.
+    let deep = ImageBuffer::from_pixel(LARGEST.0, LARGEST.1, Rgba([90u16 << 8, 110 << 8, 130 << 8, u16::MAX]));
+    deep.save(into.join("largest.png"))?;
+    let face = fs::read(into.join("face-640x480.jpg"))?;
+    fs::write(into.join("truncated.jpg"), &face[..face.len() / 2])?;
+    Ok(fs::write(into.join("no-picture.txt"), "no picture")?)
 }
+
+/// The sides of a picture that has as many pixels as one may have.
+const LARGEST: (u32, u32) = (8_660, 5_773);
 
 /// Writes a JPEG of this quality, 1 to 100.
 pub(crate) fn write_jpeg(path: &Path, picture: &RgbImage, quality: u8) -> Result<()> {

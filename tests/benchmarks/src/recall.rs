@@ -15,7 +15,7 @@ use fastrand::Rng;
 use image::imageops::fast_blur;
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 use walkdir::WalkDir;
 
 use crate::pictures::{Place, Portrait, fetched, ground, write_jpeg};
@@ -47,7 +47,7 @@ pub(crate) struct Options {
     /// Which half of the people: thresholds are chosen by one, and reported on the other
     #[arg(long, value_enum, default_value_t = Half::Both)]
     half: Half,
-    /// Where the scenes and the results go
+    /// Where the scenes go
     #[arg(long, value_name = "DIR", default_value = "target/bench/recall")]
     into: PathBuf,
     /// YuNet too, which has to be installed
@@ -79,7 +79,7 @@ struct Count {
     scenes: usize,
 }
 
-/// Writes the scenes, runs every detector on them and prints a Markdown table.
+/// Writes the scenes, runs every detector on them and prints what they found.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let finder = crate::engine(Detector::Cnn, DetectorMode::Fast, 80, 1)?;
     let halves = portraits(&finder, options.faces.as_deref())?;
@@ -124,7 +124,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             (name, counts)
         })
         .collect();
-    report(&rows, &halves, options)
+    report(&rows, &halves);
+    Ok(())
 }
 
 /// The people's portraits in two halves that share nobody, of about as many pictures each.
@@ -238,34 +239,18 @@ fn stands_for(found: &FaceBox, face: &Place) -> bool {
     away < NEAR * face.side && (1.0 / ALIKE..ALIKE).contains(&ratio)
 }
 
-fn report(rows: &[(String, [Count; 2])], halves: &[Vec<Portrait>; 2], options: &Options) -> Result<()> {
-    let percent = |(found, all): (usize, usize)| 100.0 * found as f64 / all.max(1) as f64;
-    let mut table = String::new();
-    let mut json = Vec::new();
-    for (half, title) in ["choose", "report"].into_iter().enumerate() {
-        let Some((_, counts)) = rows.first() else { bail!("nothing was run") };
-        let Count { small, large, scenes, .. } = counts[half];
-        if scenes == 0 {
-            continue;
-        }
-        table += &format!(
-            "\nHalf to {title}: {scenes} scenes, {} faces of 40 to 80 px, {} of 80 to 400 px, from {} photographs\n\n\
-             | detector | recall 40-80 px | recall from 80 px | false positives a scene |\n|---|---|---|---|\n",
-            small.1,
-            large.1,
-            halves[half].len()
-        );
-        for (name, counts) in rows {
+/// Prints one line of JSON: for each half its scenes, photographs and faces, and what each detector found.
+fn report(rows: &[(String, [Count; 2])], halves: &[Vec<Portrait>; 2]) {
+    let halves = ["choose", "report"].into_iter().enumerate().map(|(half, purpose)| {
+        let all = rows.first().map(|(_, counts)| counts[half]).unwrap_or_default();
+        let detectors = rows.iter().map(|(name, counts)| {
             let Count { small, large, wrong, .. } = counts[half];
-            let a_scene = wrong as f64 / scenes as f64;
-            table += &format!("| {name} | {:.1} % | {:.1} % | {a_scene:.4} |\n", percent(small), percent(large));
-            json.push(json!({
-                "half": title, "detector": name, "scenes": scenes, "small": {"found": small.0, "all": small.1},
-                "large": {"found": large.0, "all": large.1}, "false_positives": wrong,
-            }));
-        }
-    }
-    print!("{table}");
-    fs::write(options.into.join("recall.md"), &table)?;
-    Ok(fs::write(options.into.join("recall.json"), serde_json::to_string_pretty(&Value::Array(json))?)?)
+            json!({"detector": name, "small": small.0, "large": large.0, "false_positives": wrong})
+        });
+        json!({
+            "purpose": purpose, "scenes": all.scenes, "photographs": halves[half].len(), "small": all.small.1,
+            "large": all.large.1, "detectors": detectors.collect::<Vec<_>>(),
+        })
+    });
+    println!("{}", json!({"halves": halves.collect::<Vec<_>>()}));
 }

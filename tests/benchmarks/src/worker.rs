@@ -28,6 +28,9 @@ struct Request {
     /// The gallery's file.
     #[serde(default)]
     gallery: PathBuf,
+    /// The embeddings that are looked for in it.
+    #[serde(default)]
+    probes: PathBuf,
     /// The detector that recognises.
     #[serde(default)]
     detector: Choice,
@@ -90,7 +93,7 @@ impl Worker {
             Stage::Load => measure(request, || load(request), |_| Value::Null),
             Stage::Match => {
                 let gallery = self.gallery(&request.gallery)?;
-                let probes = galleries::embeddings(&galleries::probes(&request.gallery))?;
+                let probes = galleries::embeddings(&request.probes)?;
                 let mut turn = probes.iter().cycle();
                 let nearest = probes.iter().map(|p| gallery.nearest(p).map(|m| m.student.to_string()));
                 let answer: Vec<_> = nearest.collect();

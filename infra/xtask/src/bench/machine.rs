@@ -1,15 +1,16 @@
 //! What a table of times is worth nothing without.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::Places;
+use super::Bench;
 
-/// The machine, the programs and their versions, and the date.
-pub(super) fn describe(places: &Places) -> Result<Value> {
+/// The machine, and the programs with their versions.
+pub(super) fn describe(bench: &Bench) -> Result<Value> {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = info.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(": "));
@@ -28,18 +29,26 @@ pub(super) fn describe(places: &Places) -> Result<Value> {
                     'numpy ' + numpy.__version__, 'Pillow ' + PIL.__version__, 'FastAPI ' + fastapi.__version__, \
                     'uvicorn ' + uvicorn.__version__, 'FAISS ' + faiss.__version__, \
                     'ONNX Runtime ' + onnxruntime.__version__]))";
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let of = |python: &Path| output(Command::new(python).args(["-c", versions]));
     Ok(json!({
-        "date": output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?,
         "cpu": field("model name"),
         "cores": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         "vectors": vectors.join(" "),
         "memory_gib": kilobytes >> 20,
         "system": output(Command::new("uname").args(["-s", "-r", "-m"]))?,
         "rust": output(Command::new("rustc").arg("--version"))?,
-        "commit": output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(&places.root))?,
-        "peer": output(Command::new(&places.python).args(["-c", versions]))?,
-        "load_at_start": load.split(' ').next().unwrap_or_default(),
+        "peer": of(&bench.peer)?,
+        "blas": bench.blas.as_deref().map(of).transpose()?,
+    }))
+}
+
+/// The date, the commit and the machine's load.
+pub(super) fn now(bench: &Bench) -> Result<Value> {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    Ok(json!({
+        "date": output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?,
+        "commit": output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(&bench.root))?,
+        "load": load.split(' ').next().unwrap_or_default(),
     }))
 }
 

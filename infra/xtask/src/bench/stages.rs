@@ -1,201 +1,146 @@
-//! Stages in two long-lived processes, one ours and one the peer's, which are asked in turn.
+//! The stages of one picture's way, one by one.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{Places, median, on_one_core, run_program};
+use super::report::{ratio, rows, time};
+use super::worker::{Request, Row, Workers};
+use super::{BLAS, Bench, OURS, PEER};
 
-/// A process that answers each line with one.
-struct Worker {
-    name: &'static str,
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
+const RUNTIME: &str = "onnxruntime";
+
+/// The medians of every stage, in the order of the table.
+pub(super) fn measure(bench: &Bench) -> Result<Value> {
+    let (rounds, seconds) = if bench.quick { (2, 0.1) } else { (3, 0.3) };
+    let mut workers = Workers::start(bench)?;
+    let rows = rows_to_measure(bench);
+    let measured = rows.iter().map(|row| workers.measure(row, rounds, seconds)).collect::<Result<_>>()?;
+    workers.end()?;
+    Ok(Value::Array(measured))
 }
 
-/// What is asked of a side.
-struct Row {
-    name: String,
-    ours: Value,
-    theirs: Vec<(&'static str, Value)>,
-}
-
-const PEER: &str = "peer";
-
-/// The medians of every stage, ours and theirs, in the order of the table.
-pub(super) fn measure(places: &Places, quick: bool) -> Result<Value> {
-    let (rounds, seconds) = if quick { (2, 0.1) } else { (3, 0.3) };
-    let mut ours = Worker::start("ours", on_one_core(&places.program("attendance-bench")).arg("worker"))?;
-    let script = places.script("peer.py");
-    let mut theirs = Worker::start(PEER, on_one_core(&places.python).arg(script).arg("worker"))?;
-    let mut rows = Vec::new();
-    for row in rows_to_measure(places, quick)? {
-        let mut sides: Vec<(&str, Vec<Value>)> = vec![("ours", Vec::new())];
-        sides.extend(row.theirs.iter().map(|(name, _)| (*name, Vec::new())));
-        for _ in 0..rounds {
-            sides[0].1.push(ours.ask(&row.ours, seconds)?);
-            for (i, (_, request)) in row.theirs.iter().enumerate() {
-                sides[i + 1].1.push(theirs.ask(request, seconds)?);
-            }
-        }
-        let mut measured = json!({"name": row.name});
-        for (side, replies) in sides {
-            measured[side] = summary(&replies);
-        }
-        eprintln!("{}", line(&measured));
-        rows.push(measured);
-    }
-    ours.end()?;
-    theirs.end()?;
-    Ok(Value::Array(rows))
-}
-
-/// Process starts: from nothing to the first recognised face, ours and theirs in turn.
-pub(super) fn starts(places: &Places, quick: bool) -> Result<Value> {
-    let frame = places.frame("face-640x480");
-    let nobody = places.work.join("nobody");
-    std::fs::create_dir_all(&nobody)?;
-    let mut commands = [
-        ("ours", on_one_core(&places.program("attendance"))),
-        ("import", on_one_core(&places.python)),
-        (PEER, on_one_core(&places.python)),
-    ];
-    commands[0].1.args(["recognize", "--json", "--known"]).arg(&nobody).arg(&frame);
-    commands[1].1.args(["-c", "import face_recognition"]);
-    commands[2].1.arg(places.script("peer.py")).arg("first").arg(&frame);
-    let mut times = [const { Vec::new() }; 3];
-    for _ in 0..if quick { 3 } else { 7 } {
-        for ((_, command), times) in commands.iter_mut().zip(&mut times) {
-            let begin = Instant::now();
-            run_program(command.stdout(Stdio::null()))?;
-            times.push(begin.elapsed().as_secs_f64() * 1e3);
-        }
-    }
-    let medians: serde_json::Map<_, _> =
-        commands.iter().zip(&times).map(|((name, _), times)| ((*name).to_owned(), json!(median(times)))).collect();
-    eprintln!("start to first face, ms: {}", json!(medians));
-    Ok(medians.into())
-}
-
-fn rows_to_measure(places: &Places, quick: bool) -> Result<Vec<Row>> {
-    let frames: &[&str] = if quick {
+fn rows_to_measure(bench: &Bench) -> Vec<Row> {
+    let frames: &[&str] = if bench.quick {
         &["face-640x480", "group-800x600"]
     } else {
         &["face-640x480", "face-1280x720", "face-1920x1080", "group-800x600", "empty-640x480"]
     };
-    let on = |frame: &str, stage: &str| json!({"stage": stage, "frame": places.frame(frame)});
-    let both = |name: String, request: Value| Row { name, ours: request.clone(), theirs: vec![(PEER, request)] };
-    let mut rows = Vec::new();
-    rows.push(Row { name: "load models".into(), ours: json!({"stage": "load"}), theirs: Vec::new() });
+    let on = |frame: &str, stage: &str| json!({"stage": stage, "frame": bench.frame(&format!("{frame}.jpg"))});
+    let sides = |name: String, request: Value, peers: &[&'static str]| {
+        let there = peers.iter().filter(|peer| **peer == PEER || bench.blas.is_some());
+        let requests =
+            [OURS].into_iter().chain(there.copied()).map(|side| Request::to(side, request.clone())).collect();
+        Row { name, requests }
+    };
+    let mut rows = vec![sides("load models".into(), json!({"stage": "load"}), &[])];
     for frame in frames {
-        rows.push(both(format!("decode {frame}"), on(frame, "decode")));
+        rows.push(sides(format!("decode {frame}"), on(frame, "decode"), &[PEER]));
     }
     for min_size in [80, 40] {
         for frame in frames {
             let mut request = on(frame, "detect");
             request["min_size"] = json!(min_size);
-            rows.push(both(format!("detect (HOG) from {min_size} px, {frame}"), request));
+            rows.push(sides(format!("detect (HOG) from {min_size} px, {frame}"), request, &[PEER, BLAS]));
         }
     }
     for (choice, name) in [("cnn_fast", "fast"), ("cnn_exact", "exact")] {
         let mut request = on("face-640x480", "detect");
         request["detector"] = json!(choice);
         // The peer has one mode, and one sample of it takes seconds.
-        let theirs = if choice == "cnn_exact" && !quick { vec![(PEER, request.clone())] } else { Vec::new() };
-        rows.push(Row { name: format!("detect (CNN, {name}) from 80 px, face-640x480"), ours: request, theirs });
+        let peers: &[_] = if choice == "cnn_exact" && !bench.quick { &[PEER, BLAS] } else { &[] };
+        rows.push(sides(format!("detect (CNN, {name}) from 80 px, face-640x480"), request, peers));
     }
     for stage in ["landmarks", "align"] {
-        rows.push(both(format!("{stage}, one face"), on("face-640x480", stage)));
+        rows.push(sides(format!("{stage}, one face"), on("face-640x480", stage), &[PEER]));
     }
+    let mut embed = sides("embed, one face".into(), on("face-640x480", "embed"), &[PEER, BLAS]);
     let mut runtime = on("face-640x480", "embed_onnxruntime");
-    runtime["model"] = json!(places.root.join("models/face_embedder.onnx"));
-    let embed = on("face-640x480", "embed");
-    let theirs = vec![(PEER, embed.clone()), ("onnxruntime", runtime)];
-    rows.push(Row { name: "embed, one face".into(), ours: embed, theirs });
+    runtime["model"] = json!(bench.root.join("models/face_embedder.onnx"));
+    embed.requests.push(Request { column: RUNTIME, worker: PEER, request: runtime });
+    rows.push(embed);
     for min_size in [80, 40] {
         for frame in ["face-640x480", "group-800x600"] {
             let mut request = on(frame, "scan");
             request["min_size"] = json!(min_size);
-            rows.push(both(format!("whole scan from {min_size} px, {frame}"), request));
+            rows.push(sides(format!("whole scan from {min_size} px, {frame}"), request, &[PEER, BLAS]));
         }
     }
-    let sizes: &[usize] = if quick { &[1_000, 100_000] } else { &[1_000, 100_000, 1_000_000] };
-    for &count in sizes {
-        let file = gallery(places, count)?;
-        let request = |stage: &str| json!({"stage": stage, "gallery": file});
-        let mut theirs = vec![("faiss", request("match_faiss"))];
-        // A million would take the peer gigabytes.
-        if count <= 100_000 {
-            theirs.insert(0, (PEER, request("match_numpy")));
-        }
-        rows.push(Row { name: format!("match among {count}"), ours: request("match"), theirs });
-    }
-    Ok(rows)
+    rows
 }
 
-/// The file with this many embeddings.
-fn gallery(places: &Places, count: usize) -> Result<std::path::PathBuf> {
-    let file = places.work.join(format!("gallery-{count}.f32"));
-    let mut command = Command::new(places.program("attendance-bench"));
-    run_program(command.args(["gallery", "--count", &count.to_string(), "--into"]).arg(&file))?;
-    Ok(file)
-}
-
-impl Worker {
-    fn start(name: &'static str, command: &mut Command) -> Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{:?} cannot be started", command.get_program()))?;
-        let (input, output) = child.stdin.take().zip(child.stdout.take()).context("a worker has no pipes")?;
-        Ok(Self { name, child, input, output: BufReader::new(output) })
-    }
-
-    fn ask(&mut self, request: &Value, seconds: f64) -> Result<Value> {
-        let mut request = request.clone();
-        request["seconds"] = json!(seconds);
-        request["least"] = json!(2);
-        writeln!(self.input, "{request}").with_context(|| format!("{} ended", self.name))?;
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        ensure!(!line.is_empty(), "{} ended at {request}", self.name);
-        Ok(serde_json::from_str(&line)?)
-    }
-
-    fn end(mut self) -> Result<()> {
-        drop(self.input);
-        let status = self.child.wait()?;
-        ensure!(status.success(), "{} failed", self.name);
-        Ok(())
-    }
-}
-
-/// Medians over all rounds, and the answer.
-fn summary(replies: &[Value]) -> Value {
-    let all = |name: &str| -> Vec<f64> {
-        replies.iter().flat_map(|r| r[name].as_array().into_iter().flatten().filter_map(Value::as_f64)).collect()
+/// The table, and whether both sides saw the same.
+pub(super) fn section(figures: &Value) -> String {
+    let blas = rows(figures).any(|row| row[BLAS].is_object());
+    let mut out = "Processor milliseconds on one thread, medians. A ratio is the peer's time over ours.".to_owned();
+    out += if blas {
+        " The peer has dlib's wheel; with OpenBLAS it has dlib as pip builds it from source here.\n\n"
+    } else {
+        "\n\n"
     };
-    let (wall, cpu) = (all("wall_ms"), all("cpu_ms"));
-    json!({
-        "cpu_ms": median(&cpu), "wall_ms": median(&wall), "least_cpu_ms": cpu.iter().copied().fold(f64::NAN, f64::min),
-        "samples": cpu.len(), "answer": replies[0]["answer"],
-    })
+    out += if blas {
+        "| stage | ours | peer | ratio | peer with OpenBLAS | ratio |\n|---|---|---|---|---|---|\n"
+    } else {
+        "| stage | ours | peer | ratio |\n|---|---|---|---|\n"
+    };
+    for row in rows(figures) {
+        let ms = |side: &str| row[side]["cpu_ms"].as_f64();
+        let name = row["name"].as_str().unwrap_or_default();
+        let beside = |side: &str| format!(" {} | {} |", time(ms(side)), ratio(ms(side), ms(OURS)));
+        out += &format!("| {name} | {} |{}", time(ms(OURS)), beside(PEER));
+        out += &if blas { beside(BLAS) } else { String::new() };
+        out += "\n";
+    }
+    if let Some(row) = rows(figures).find(|row| row[RUNTIME].is_object()) {
+        let ms = |side: &str| row[side]["cpu_ms"].as_f64();
+        out += &format!(
+            "\nONNX Runtime runs our embedding network in {} ms, {} times ours.\n",
+            time(ms(RUNTIME)),
+            ratio(ms(RUNTIME), ms(OURS))
+        );
+    }
+    out + &answers(figures)
 }
 
-fn line(row: &Value) -> String {
-    let mut line = format!("{}:", row["name"].as_str().unwrap_or_default());
-    let time = |side: &str| row[side]["cpu_ms"].as_f64();
-    for side in ["ours", PEER, "faiss", "onnxruntime"] {
-        if let Some(ms) = time(side) {
-            line += &format!("  {side} {ms:.3}");
-        }
+/// Whether both sides saw the same, in a sentence.
+fn answers(stages: &Value) -> String {
+    let mut out = String::new();
+    let named = |row: &Value| row["name"].as_str().unwrap_or_default().to_owned();
+    let with_peer = || rows(stages).filter(|row| !row[PEER].is_null());
+    let boxes = |name: &str| name.starts_with("detect") || name.starts_with("whole scan");
+    let compared: Vec<_> = with_peer().filter(|row| boxes(&named(row))).collect();
+    let far = |row: &&&Value| furthest(&row[OURS]["answer"], &row[PEER]["answer"]).is_none_or(|d| d > 2.0);
+    let differing: Vec<String> = compared.iter().filter(far).map(|row| named(row)).collect();
+    out += &format!(
+        "\nThe same faces, each edge within 2 pixels of the peer's, in {} of {} rows",
+        compared.len() - differing.len(),
+        compared.len()
+    );
+    out += &if differing.is_empty() {
+        ".".to_owned()
+    } else {
+        // JPEG decoders differ by a few levels a pixel; where two boxes score nearly alike, that chooses between them.
+        format!("; not in: {} (each side decodes the JPEG by itself).", differing.join("; "))
+    };
+    if let Some(row) = with_peer().find(|row| named(row).starts_with("embed")) {
+        let numbers = |side: &str| -> Vec<f64> { rows(&row[side]["answer"]).filter_map(Value::as_f64).collect() };
+        let squares = numbers(OURS).iter().zip(numbers(PEER)).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        out += &format!(
+            " The embedding is {:.5} away from the peer's (both from their own decoded pixels).",
+            squares.sqrt()
+        );
     }
-    line
+    out + "\n"
+}
+
+/// The largest difference between two lists of boxes, or `None` where they have not the same number of boxes.
+fn furthest(ours: &Value, theirs: &Value) -> Option<f64> {
+    let edges = |boxes: &Value| -> Vec<f64> {
+        let mut boxes: Vec<Vec<f64>> = rows(boxes).map(|b| rows(b).filter_map(Value::as_f64).collect()).collect();
+        boxes.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        boxes.concat()
+    };
+    let (ours, theirs) = (edges(ours), edges(theirs));
+    (ours.len() == theirs.len()).then(|| ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max))
 }
 
 #[cfg(test)]
@@ -203,14 +148,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_takes_the_middle_of_all_rounds() {
-        let replies = [
-            json!({"wall_ms": [2.0, 4.0], "cpu_ms": [1.0, 9.0], "answer": 7}),
-            json!({"wall_ms": [3.0], "cpu_ms": [5.0], "answer": 8}),
-        ];
-        let summary = summary(&replies);
-        assert_eq!((&summary["wall_ms"], &summary["cpu_ms"]), (&json!(3.0), &json!(5.0)));
-        assert_eq!((&summary["answer"], &summary["samples"]), (&json!(7), &json!(3)));
-        assert_eq!(summary["least_cpu_ms"], json!(1.0));
+    fn boxes_are_compared_whatever_their_order() {
+        let ours = json!([[10, 50, 60, 5], [100, 150, 160, 105]]);
+        assert_eq!(furthest(&ours, &json!([[100, 150, 160, 105], [10, 50, 60, 7]])), Some(2.0));
+        assert_eq!(furthest(&ours, &json!([[10, 50, 60, 5]])), None);
     }
 }
