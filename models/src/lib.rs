@@ -19,6 +19,9 @@ mod progress;
 mod python;
 mod samples;
 
+/// Names the network that makes the embeddings, in every store: embeddings of two networks are never compared.
+pub const EMBEDDING_MODEL: &str = "dlib-resnet-v1";
+
 pub use dlib::{FormatError, Reader};
 pub use error::ModelsError;
 pub use folder::{ModelsDir, Pulled, State};

@@ -19,6 +19,6 @@ pub fn engine(container: &Container) -> Result<VisionEngine, Error> {
     // Beside the program: on AWS that is /var/task/models.
     let packaged = std::env::current_exe()?.with_file_name("models");
     let models = environment.text("ATTENDANCE_MODELS_DIR").map_or(packaged, Into::into);
-    let settings = VisionSettings::from_variables(|name| environment.text(name))?;
+    let settings = VisionSettings::from_environment(environment)?;
     Ok(VisionEngine::load(&ModelsDir::new(models), settings)?)
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use attendance::ports::{FaceEngine, ScanError};
-use attendance::{BulkRefusal, EnrollError, Enroller, Receipt, StudentId, SystemClock};
+use attendance::{BulkRefusal, EnrollError, Enroller, Environment, Receipt, StudentId, SystemClock};
 use attendance_embedded::Database;
 use attendance_http::{ApiError, Code};
+use attendance_vision::VisionSettings;
 use bytes::Bytes;
 use clap::Args;
 
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::environment::Environment;
 use crate::known_faces::KnownFaces;
 use crate::table::table;
 use crate::{Places, models};
@@ -45,7 +45,7 @@ struct Saved {
 pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
     let known = KnownFaces::list(&options.folder)?;
     let multi_face = environment.multi_face()?;
-    let threads = environment.vision()?.threads;
+    let threads = VisionSettings::from_environment(environment)?.threads;
     let database = Database::open(&places.data(environment))?;
     let engine = models::load_engine(places, environment)?;
     let min_size = engine.enrollment_min_size();

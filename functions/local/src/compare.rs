@@ -2,12 +2,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use attendance::Embedding;
 use attendance::ports::Purpose;
+use attendance::{Embedding, Environment};
 use attendance_vision::VisionEngine;
 use clap::Args;
 
-use crate::environment::Environment;
 use crate::{Places, models, recognize};
 
 /// What `compare` takes.

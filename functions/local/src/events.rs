@@ -2,13 +2,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use attendance::ports::EventStore;
-use attendance::{Clock, EventId, EventRecord, EventStatus, SystemClock};
+use attendance::{Clock, Environment, EventId, EventRecord, EventStatus, SystemClock};
 use attendance_embedded::Database;
 use clap::{Subcommand, ValueEnum};
 use comfy_table::Table;
 
 use crate::Places;
-use crate::environment::Environment;
 use crate::table::table;
 
 /// What `events` does.

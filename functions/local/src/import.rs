@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use attendance::ports::{Enrolled, Enrollment, EnrollmentId, GalleryStore};
-use attendance::{Clock, DIMENSIONS, Embedding, PhotoDigest, StudentId, SystemClock};
+use attendance::{Clock, DIMENSIONS, Embedding, Environment, ModelId, PhotoDigest, StudentId, SystemClock};
 use attendance_embedded::Database;
-use attendance_vision::VisionEngine;
+use attendance_models::EMBEDDING_MODEL;
 use clap::Args;
 
 use crate::Places;
-use crate::environment::Environment;
 
 /// The largest file: a thousand embeddings and a generous header. A student has a handful.
 const MAX_BYTES: u64 = 1000 * DIMENSIONS as u64 * 8 + 65536;
@@ -63,7 +62,7 @@ async fn import(gallery: &dyn GalleryStore, path: &Path) -> Result<(StudentId, E
         student: student.clone(),
         digest: PhotoDigest::of(&bytes),
         photo: None,
-        model: VisionEngine::model_id(),
+        model: ModelId::new(EMBEDDING_MODEL),
         faces,
         at: SystemClock.now(),
     };

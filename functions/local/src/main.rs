@@ -23,9 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use attendance::Environment;
 use clap::{Args, Parser, Subcommand};
-
-use crate::environment::Environment;
 
 /// Face recognition for attendance.
 ///
@@ -56,11 +55,11 @@ struct Places {
 
 impl Places {
     fn data(&self, environment: &Environment) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| environment.data_dir())
+        self.data_dir.clone().unwrap_or_else(|| environment::data_dir(environment))
     }
 
     fn models(&self, environment: &Environment) -> PathBuf {
-        self.models_dir.clone().unwrap_or_else(|| environment.models_dir())
+        self.models_dir.clone().unwrap_or_else(|| environment::models_dir(environment))
     }
 }
 
@@ -124,7 +123,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         // A tool whose output nobody reads any more (`| head`) ends like any other. A server goes on.
         sigpipe::reset();
     }
-    let environment = Environment::load()?;
+    let environment = environment::load()?;
     let places = cli.places;
     match command {
         Command::Serve(options) => serve::run(&options, &places, &environment),

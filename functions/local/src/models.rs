@@ -2,14 +2,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use attendance::Environment;
 use attendance_models::{ModelName, ModelsDir, Need, Progress, Pulled, State};
-use attendance_vision::VisionEngine;
+use attendance_vision::{VisionEngine, VisionSettings};
 use clap::Subcommand;
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Places;
-use crate::environment::Environment;
 use crate::table::table;
 
 /// What `models` does.
@@ -52,7 +52,7 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
 
 /// The engine with the models of the folder. What is missing is fetched first.
 pub(crate) fn load_engine(places: &Places, environment: &Environment) -> Result<VisionEngine> {
-    let settings = environment.vision()?;
+    let settings = VisionSettings::from_environment(environment)?;
     let folder = ModelsDir::new(places.models(environment));
     let missing = folder.missing(&settings.models());
     // A platform without the HOG wheel would otherwise ask for it at every start.

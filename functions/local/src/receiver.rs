@@ -4,14 +4,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use attendance::{InvalidSchedule, RetryPolicy};
+use attendance::{Environment, InvalidSchedule, RetryPolicy};
 use attendance_receiver::{Attendance, Gate, Settings, router};
 use clap::Args;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 
 use crate::connections::{self, Limits};
-use crate::environment::Environment;
 use crate::serve::{log_to_stderr, raise_file_limit, say, stop_signal};
 
 /// What `receiver` takes.

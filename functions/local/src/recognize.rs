@@ -3,13 +3,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use attendance::ports::{Change, EnrollmentId, GalleryVersion, Purpose};
-use attendance::{FaceBox, Gallery, Identity, Label, Scan, rounded};
+use attendance::{Environment, FaceBox, Gallery, Identity, Label, Scan, rounded};
 use attendance_vision::VisionEngine;
 use clap::Args;
 
 use serde::Serialize;
 
-use crate::environment::Environment;
 use crate::known_faces::KnownFaces;
 use crate::table::table;
 use crate::{Places, models};

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use attendance::ports::{EventStore, FaceEngine, GalleryStore, Webhook};
-use attendance::{Deliverer, Enroller, EventStatus, GalleryCache, Realtime, Recognizer, SystemClock};
+use attendance::ports::{EventStore, FaceEngine, GalleryStore};
+use attendance::{Deliverer, Enroller, Environment, EventStatus, GalleryCache, Realtime, Recognizer, SystemClock};
 use attendance_embedded::Database;
 use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
-use attendance_webhook::{HttpWebhook, Secrets, WebhookError, WebhookSettings};
+use attendance_webhook::{HttpWebhook, WebhookSettings};
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -19,8 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::connections::{self, Limits};
-use crate::environment::Environment;
-use crate::{Places, models, tls};
+use crate::{Places, environment, models, tls};
 
 /// How long a stop waits for what runs.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +43,10 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
     log_to_stderr();
-    let addr = options.addr.map_or_else(|| environment.address(), Ok)?;
+    let addr = match options.addr {
+        Some(addr) => addr,
+        None => environment::address(environment)?,
+    };
     let access = Access::parse(environment.text("ATTENDANCE_ACCESS_KEY").unwrap_or_default());
     if access.is_open() && !addr.ip().is_loopback() && !options.open {
         bail!(
@@ -155,7 +157,7 @@ impl Services {
         let cooldown = environment.cooldown()?;
         let timeout = environment.webhook_timeout()?;
         let policy = environment.retry_policy()?;
-        let webhook = webhook(environment, timeout)?;
+        let webhook = WebhookSettings::from_environment(environment, true)?.map(HttpWebhook::new).transpose()?;
         let data = places.data(environment);
         let database = Database::open(&data)?;
         let engine = models::load_engine(places, environment)?;
@@ -165,7 +167,7 @@ impl Services {
         let clock = Arc::new(SystemClock);
         let hub = database.hub();
         let deliverer = webhook.map(|webhook| {
-            Arc::new(Deliverer::new(webhook, database.events(), hub.clone(), clock.clone(), policy, timeout))
+            Arc::new(Deliverer::new(Arc::new(webhook), database.events(), hub.clone(), clock.clone(), policy, timeout))
         });
         let cache = GalleryCache::new(gallery.clone(), engine.model().clone());
         let recognizer = Arc::new(Recognizer::new(engine.clone(), cache, tolerance));
@@ -193,30 +195,6 @@ impl Services {
             watch: Some(self.database.hub()),
         }
     }
-}
-
-/// The webhook, where there is a URL.
-fn webhook(environment: &Environment, timeout: Duration) -> Result<Option<Arc<dyn Webhook>>> {
-    // Both are looked at also where nothing is sent: who mistyped one wants to know it now.
-    let secrets = Secrets::parse(environment.text("ATTENDANCE_HMAC_SECRET").unwrap_or_default())
-        .context("ATTENDANCE_HMAC_SECRET cannot be used")?;
-    let allow_private = environment.flag("ATTENDANCE_WEBHOOK_ALLOW_PRIVATE", true)?;
-    let Some(url) = environment.text("ATTENDANCE_WEBHOOK_URL") else { return Ok(None) };
-    let settings = WebhookSettings {
-        url: url.to_owned(),
-        api_key: environment.text("ATTENDANCE_API_KEY").map(str::to_owned),
-        secrets,
-        timeout,
-        allow_private,
-    };
-    let webhook = HttpWebhook::new(settings).map_err(|error| {
-        let of = match error {
-            WebhookError::ApiKey => "ATTENDANCE_API_KEY cannot be used".to_owned(),
-            _ => format!("ATTENDANCE_WEBHOOK_URL is `{url}`"),
-        };
-        anyhow::Error::new(error).context(of)
-    })?;
-    Ok(Some(Arc::new(webhook)))
 }
 
 /// Sends what is due, until the server stops; also what an earlier run left.

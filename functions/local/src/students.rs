@@ -1,13 +1,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use attendance::StudentId;
 use attendance::ports::GalleryStore;
+use attendance::{Environment, StudentId};
 use attendance_embedded::Database;
 use clap::Subcommand;
 
 use crate::Places;
-use crate::environment::Environment;
 
 /// What `students` does.
 #[derive(Subcommand)]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use attendance::Environment;
 use clap::Args;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::multipart::{Form, Part};
@@ -15,7 +16,6 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::environment::Environment;
 use frames::{Frame, Frames};
 
 /// How long the last frame's push may take to arrive before the command ends.
@@ -60,7 +60,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options, environment: &Environment) -> Result<ExitCode> {
     ensure!((0.0..=3600.0).contains(&options.interval), "--interval must be from 0 to 3600 seconds");
-    let key = options.key.clone().or_else(|| environment.words("ATTENDANCE_ACCESS_KEY").into_iter().next());
+    let key = options.key.clone().or_else(|| environment.words("ATTENDANCE_ACCESS_KEY").next().map(str::to_owned));
     tokio::runtime::Runtime::new()?.block_on(watch(options, key))
 }
 

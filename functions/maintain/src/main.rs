@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use attendance::{Clock, SystemClock};
+use attendance::{Clock, ModelId, SystemClock};
+use attendance_models::EMBEDDING_MODEL;
 use attendance_serverless::Container;
-use attendance_vision::VisionEngine;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Error> {
                 }
             }
             Job::Snapshot => {
-                let bytes = gallery.rebuild_snapshot(&VisionEngine::model_id()).await?;
+                let bytes = gallery.rebuild_snapshot(&ModelId::new(EMBEDDING_MODEL)).await?;
                 let swept = gallery.sweep(SystemClock.now(), SWEPT_AFTER).await?;
                 Ok(Done::Packed { bytes, swept })
             }

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
         websocket_url: environment.text("ATTENDANCE_WEBSOCKET_URL").map(str::to_owned),
     };
     let clock = Arc::new(SystemClock);
-    let outbox = Outbox::new(container.aws.events(), clock.clone()).waking(container.aws.wakeups());
+    let outbox = Outbox::new(container.aws.events(), clock.clone()).waking(container.aws.wakeups()?);
     let meta = Meta {
         gallery: container.aws.gallery(),
         outbox: Arc::new(outbox),

@@ -5,11 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attendance::ports::Webhook;
-use attendance::{Deliverer, SystemClock};
-use attendance_aws::{Aws, Environment};
+use attendance::{Deliverer, Environment, SystemClock};
+use attendance_aws::{Aws, AwsSettings};
 use attendance_http::{Access, Origins, Uploads, guarded, numbered};
-use attendance_webhook::{HttpWebhook, Secrets, WebhookSettings};
+use attendance_webhook::{HttpWebhook, WebhookSettings};
 use axum::Router;
 use lambda_http::Error;
 
@@ -31,8 +30,8 @@ impl Container {
     /// Where a setting or the secret cannot be read: the function does not start.
     pub async fn start() -> Result<Self, Error> {
         lambda_http::tracing::init_default_subscriber();
-        let environment = Environment::load().await?;
-        let aws = Aws::new(&environment.aws()?).await;
+        let environment = attendance_aws::environment().await?;
+        let aws = Aws::new(&AwsSettings::from_environment(&environment)?).await;
         Ok(Self { environment, aws })
     }
 
@@ -41,7 +40,7 @@ impl Container {
     /// # Errors
     /// Where there is none: on AWS everybody could reach it.
     pub fn access(&self) -> Result<Access, Error> {
-        Ok(Access::parse(self.environment.access_keys()?))
+        Ok(Access::parse(self.environment.required("ATTENDANCE_ACCESS_KEY")?))
     }
 
     /// The bounds of what is uploaded. An HTTP API waits 30 seconds.
@@ -59,32 +58,17 @@ impl Container {
         lambda_http::run(numbered(guarded(routes, self.access()?, origins))).await
     }
 
-    /// The webhook, where there is a URL.
-    ///
-    /// # Errors
-    /// Where a setting does not parse.
-    pub fn webhook(&self) -> Result<Option<Arc<dyn Webhook>>, Error> {
-        let environment = &self.environment;
-        let Some(url) = environment.text("ATTENDANCE_WEBHOOK_URL") else { return Ok(None) };
-        let settings = WebhookSettings {
-            url: url.to_owned(),
-            api_key: environment.text("ATTENDANCE_API_KEY").map(str::to_owned),
-            secrets: Secrets::parse(environment.text("ATTENDANCE_HMAC_SECRET").unwrap_or_default())?,
-            timeout: environment.webhook_timeout()?,
-            allow_private: environment.flag("ATTENDANCE_WEBHOOK_ALLOW_PRIVATE", false)?,
-        };
-        Ok(Some(Arc::new(HttpWebhook::new(settings)?)))
-    }
-
     /// Who carries accepted events to their end, woken by the queue, where there is a webhook.
     ///
     /// # Errors
     /// Where a setting does not parse.
     pub fn deliverer(&self) -> Result<Option<Arc<Deliverer>>, Error> {
-        let Some(webhook) = self.webhook()? else { return Ok(None) };
-        let (events, push, clock) = (self.aws.events(), self.aws.push(), Arc::new(SystemClock));
-        let (policy, timeout) = (self.environment.retry_policy()?, self.environment.webhook_timeout()?);
-        let deliverer = Deliverer::new(webhook, events, push, clock, policy, timeout);
-        Ok(Some(Arc::new(deliverer.waking(self.aws.wakeups()))))
+        let environment = &self.environment;
+        // A private address of AWS is somebody else's machine.
+        let Some(settings) = WebhookSettings::from_environment(environment, false)? else { return Ok(None) };
+        let (policy, timeout) = (environment.retry_policy()?, settings.timeout);
+        let (webhook, clock) = (Arc::new(HttpWebhook::new(settings)?), Arc::new(SystemClock));
+        let deliverer = Deliverer::new(webhook, self.aws.events(), self.aws.push(), clock, policy, timeout);
+        Ok(Some(Arc::new(deliverer.waking(self.aws.wakeups()?))))
     }
 }

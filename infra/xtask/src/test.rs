@@ -36,7 +36,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let asked_for = |suite: &Suite| options.only.map_or(suite.by_default(), |only| only == *suite);
     for suite in Suite::value_variants().iter().filter(|suite| asked_for(suite)) {
         match suite {
-            Suite::Workspace => cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])?,
+            Suite::Workspace => {
+                crate::aws::check_edges()?;
+                cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])?;
+            }
             Suite::Aws => crate::aws::test()?,
             Suite::Browser => browser()?,
         }

@@ -13,6 +13,7 @@ mod bulk;
 mod clock;
 mod deliver;
 mod enroll;
+mod environment;
 mod event;
 mod face;
 mod gallery;
@@ -29,6 +30,7 @@ pub use bulk::{BulkEntry, BulkRefusal};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use deliver::Deliverer;
 pub use enroll::{EnrollError, Enroller, MultiFace, Receipt};
+pub use environment::{Environment, SettingError};
 pub use event::{
     Attempt, AttemptOutcome, Context, Event, EventId, EventPage, EventRecord, EventStatus, InvalidContext, NextStep,
     Report, ReportStatus, Wakeup,

@@ -18,12 +18,24 @@ pub struct InvalidSchedule;
 
 impl RetryPolicy {
     /// Returns the policy with these waits between tries, the last one repeated, until `give_up_after` has passed since
-    /// the event was accepted.
+    /// the event was accepted, or replayed.
     ///
     /// # Errors
     /// [`InvalidSchedule`] where there is no wait.
     pub fn new(waits: Vec<Duration>, give_up_after: Duration) -> Result<Self, InvalidSchedule> {
         if waits.is_empty() { Err(InvalidSchedule) } else { Ok(Self { waits, give_up_after }) }
+    }
+
+    /// The waits between tries.
+    #[must_use]
+    pub fn waits(&self) -> &[Duration] {
+        &self.waits
+    }
+
+    /// After how long, counted from the first try of a round, an event is given up.
+    #[must_use]
+    pub fn give_up_after(&self) -> Duration {
+        self.give_up_after
     }
 
     /// Returns the duration in a text such as `5s`, `10m`, `1h` or `2d`.

@@ -1,13 +1,15 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attendance::{Environment, SettingError};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
 use crate::objects::Bucket;
 use crate::table::Table;
-use crate::{ApiGatewayPush, AwsError, AwsSettings, DynamoEvents, DynamoGallery, Environment, Inbox, SqsWakeups};
+use crate::{ApiGatewayPush, AwsSettings, DynamoEvents, DynamoGallery, Inbox, SecretError, SqsWakeups};
 
 /// Every client, made once per container. Cheap to clone.
 #[derive(Clone)]
@@ -16,13 +18,13 @@ pub struct Aws {
     bucket: Bucket,
     gateway: aws_sdk_apigatewaymanagement::Client,
     queues: aws_sdk_sqs::Client,
-    delivery_queue: String,
+    delivery_queue: Option<String>,
 }
 
 impl Aws {
     /// The clients for these settings; nothing is called yet.
     pub async fn new(settings: &AwsSettings) -> Self {
-        let config = sdk_config(settings).await;
+        let config = sdk_config(settings.endpoint.as_deref()).await;
         let s3 = aws_sdk_s3::config::Builder::from(&config)
             // A local stack has no host name a bucket.
             .force_path_style(settings.endpoint.is_some())
@@ -66,9 +68,12 @@ impl Aws {
     }
 
     /// The queue of events that wait for their next try.
-    #[must_use]
-    pub fn wakeups(&self) -> Arc<SqsWakeups> {
-        Arc::new(SqsWakeups::new(self.queues.clone(), self.delivery_queue.clone()))
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`] where the queue is not named.
+    pub fn wakeups(&self) -> Result<Arc<SqsWakeups>, SettingError> {
+        let queue = self.delivery_queue.clone().ok_or(SettingError::Missing("ATTENDANCE_DELIVERY_QUEUE"))?;
+        Ok(Arc::new(SqsWakeups::new(self.queues.clone(), queue)))
     }
 
     /// The watchers.
@@ -84,29 +89,25 @@ impl Aws {
     }
 }
 
-impl Environment {
-    /// The process's variables, and those of the secret `ATTENDANCE_SECRET_ARN` (a JSON object of texts by variable
-    /// name) where the process has none.
-    ///
-    /// # Errors
-    /// [`AwsError::Secret`].
-    pub async fn load() -> Result<Self, AwsError> {
-        let environment = Self::of_process();
-        let Some(arn) = environment.text("ATTENDANCE_SECRET_ARN").map(str::to_owned) else { return Ok(environment) };
-        let failed = |cause| AwsError::Secret { arn: arn.clone(), cause };
-        let config = sdk_config_for(environment.text("AWS_ENDPOINT_URL")).await;
-        let client = aws_sdk_secretsmanager::Client::new(&config);
-        let answer = client.get_secret_value().secret_id(&arn).send().await.map_err(|e| failed(e.into()))?;
-        let text = answer.secret_string().ok_or_else(|| failed("it holds no text".into()))?;
-        environment.with_secret(text).map_err(|e| failed(e.into()))
-    }
+/// The process's variables, and those of the secret `ATTENDANCE_SECRET_ARN` (a JSON object of texts by variable name) where
+/// the process has none.
+///
+/// # Errors
+/// [`SecretError`].
+pub async fn environment() -> Result<Environment, SecretError> {
+    let own = std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    let environment: Environment = own.collect();
+    let Some(arn) = environment.text("ATTENDANCE_SECRET_ARN").map(str::to_owned) else { return Ok(environment) };
+    let failed = |cause| SecretError { arn: arn.clone(), cause };
+    let config = sdk_config(environment.text("AWS_ENDPOINT_URL")).await;
+    let client = aws_sdk_secretsmanager::Client::new(&config);
+    let answer = client.get_secret_value().secret_id(&arn).send().await.map_err(|e| failed(e.into()))?;
+    let text = answer.secret_string().ok_or_else(|| failed("it holds no text".into()))?;
+    let secret: HashMap<String, String> = serde_json::from_str(text).map_err(|e| failed(e.into()))?;
+    Ok(environment.or(secret))
 }
 
-async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
-    sdk_config_for(settings.endpoint.as_deref()).await
-}
-
-async fn sdk_config_for(endpoint: Option<&str>) -> SdkConfig {
+async fn sdk_config(endpoint: Option<&str>) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(10))

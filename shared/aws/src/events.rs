@@ -9,7 +9,6 @@ use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 use crate::backoff::Backoff;
-use crate::error::unavailable;
 use crate::table::{Expression, NotCommitted, Row, Table, Written, key, n, number, s, shard_of, text};
 
 /// Partitions of the outbox.
@@ -179,7 +178,7 @@ impl DynamoEvents {
         while rows.len() < limit
             && let Some(row) = items.next().await
         {
-            rows.push(row.map_err(unavailable)?);
+            rows.push(row.map_err(StoreError::unavailable)?);
         }
         Ok(rows)
     }

@@ -11,7 +11,6 @@ use futures_util::future::{join_all, try_join_all};
 use uuid::Uuid;
 
 use crate::backoff::Backoff;
-use crate::error::unavailable;
 use crate::objects::Bucket;
 use crate::snapshot::{self, Snapshot};
 use crate::table::{Expression, NotCommitted, Row, Table, b, bytes, key, n, number, s, shard_of, size, text, texts};
@@ -152,7 +151,7 @@ impl DynamoGallery {
             .send();
         let mut rows = Vec::new();
         while let Some(page) = pages.next().await {
-            rows.extend(page.map_err(unavailable)?.items.unwrap_or_default());
+            rows.extend(page.map_err(StoreError::unavailable)?.items.unwrap_or_default());
         }
         Ok(rows)
     }
@@ -181,7 +180,7 @@ impl DynamoGallery {
             .send();
         let mut changes = Vec::new();
         while let Some(page) = pages.next().await {
-            for row in page.map_err(unavailable)?.items.unwrap_or_default() {
+            for row in page.map_err(StoreError::unavailable)?.items.unwrap_or_default() {
                 let id = enrollment_id(&row)?;
                 if text(&row, "sk")?.starts_with("gone#") {
                     // Who begins has nothing to forget.
@@ -440,7 +439,7 @@ impl DynamoGallery {
         for row in gone {
             let sk = text(&row, "sk")?;
             let update = self.table.client.update_item().table_name(&self.table.name).set_key(Some(key(&pk, sk)));
-            update.update_expression("REMOVE unfinished, objects").send().await.map_err(unavailable)?;
+            update.update_expression("REMOVE unfinished, objects").send().await.map_err(StoreError::unavailable)?;
         }
         Ok(())
     }

@@ -44,12 +44,12 @@ mod snapshot;
 mod table;
 mod wakeups;
 
-pub use clients::Aws;
-pub use error::AwsError;
+pub use clients::{Aws, environment};
+pub use error::SecretError;
 pub use events::DynamoEvents;
 pub use gallery::{DynamoGallery, SHARDS};
 pub use inbox::{Inbox, InboxObject};
 pub use objects::Upload;
 pub use push::{ApiGatewayPush, MAX_MESSAGE_BYTES};
-pub use settings::{AwsSettings, Environment};
+pub use settings::AwsSettings;
 pub use wakeups::SqsWakeups;

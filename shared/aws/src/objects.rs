@@ -7,8 +7,6 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use crate::error::unavailable;
-
 /// Objects that are written or deleted side by side.
 const AT_ONCE: usize = 16;
 
@@ -44,7 +42,7 @@ impl Bucket {
     /// Stores the object durably.
     pub(crate) async fn put(&self, key: &str, content_type: &str, bytes: Bytes) -> Result<(), StoreError> {
         let request = self.client.put_object().bucket(&self.name).key(key).content_type(content_type);
-        request.body(ByteStream::from(bytes)).send().await.map_err(unavailable)?;
+        request.body(ByteStream::from(bytes)).send().await.map_err(StoreError::unavailable)?;
         Ok(())
     }
 
@@ -66,10 +64,10 @@ impl Bucket {
         let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|e| e.is_no_such_key()) => return Ok(None),
-            Err(error) => return Err(unavailable(error)),
+            Err(error) => return Err(StoreError::unavailable(error)),
         };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
-        let bytes = answer.body.collect().await.map_err(unavailable)?.into_bytes();
+        let bytes = answer.body.collect().await.map_err(StoreError::unavailable)?.into_bytes();
         Ok(Some((ObjectState { etag, size: bytes.len() as u64 }, bytes)))
     }
 
@@ -81,7 +79,7 @@ impl Bucket {
                 size: answer.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
             })),
             Err(error) if error.as_service_error().is_some_and(|e| e.is_not_found()) => Ok(None),
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(StoreError::unavailable(error)),
         }
     }
 
@@ -91,7 +89,7 @@ impl Bucket {
             .map(|key| self.client.delete_object().bucket(&self.name).key(key).send())
             .buffer_unordered(AT_ONCE);
         while let Some(done) = deletions.next().await {
-            done.map_err(unavailable)?;
+            done.map_err(StoreError::unavailable)?;
         }
         Ok(())
     }
@@ -101,7 +99,7 @@ impl Bucket {
         let mut pages = self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
-            for object in page.map_err(unavailable)?.contents.unwrap_or_default() {
+            for object in page.map_err(StoreError::unavailable)?.contents.unwrap_or_default() {
                 let written = object.last_modified.and_then(|t| u64::try_from(t.to_millis().ok()?).ok());
                 if let Some(key) = object.key {
                     keys.push((key, written.unwrap_or_default()));
@@ -127,7 +125,7 @@ impl Bucket {
             .key(key)
             .content_type(content_type)
             .content_length(i64::try_from(size).unwrap_or(i64::MAX));
-        let presigned = request.presigned(config).await.map_err(unavailable)?;
+        let presigned = request.presigned(config).await.map_err(StoreError::unavailable)?;
         Ok(Upload {
             url: presigned.uri().to_owned(),
             method: presigned.method().to_owned(),

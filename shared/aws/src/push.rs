@@ -9,7 +9,6 @@ use aws_sdk_apigatewaymanagement::primitives::Blob;
 use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::StreamExt;
 
-use crate::error::unavailable;
 use crate::table::{Table, key, n, number, s, text};
 
 /// The largest message that API Gateway takes, in bytes.
@@ -61,7 +60,7 @@ impl ApiGatewayPush {
         let mut row = key("connections", connection);
         row.insert("expires".into(), n(SystemClock.now().after(CONNECTION_LIFE).seconds()));
         let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(row));
-        put.send().await.map_err(unavailable)?;
+        put.send().await.map_err(StoreError::unavailable)?;
         Ok(())
     }
 
@@ -71,7 +70,7 @@ impl ApiGatewayPush {
     /// [`StoreError`].
     pub async fn disconnect(&self, connection: &str) -> Result<(), StoreError> {
         let delete = self.table.client.delete_item().table_name(&self.table.name);
-        delete.set_key(Some(key("connections", connection))).send().await.map_err(unavailable)?;
+        delete.set_key(Some(key("connections", connection))).send().await.map_err(StoreError::unavailable)?;
         Ok(())
     }
 
@@ -95,7 +94,7 @@ impl ApiGatewayPush {
             .send();
         let mut connections = Vec::new();
         while let Some(row) = rows.next().await {
-            let row = row.map_err(unavailable)?;
+            let row = row.map_err(StoreError::unavailable)?;
             let expires = number(&row, "expires")?;
             if expires > now {
                 connections.push((text(&row, "sk")?.to_owned(), expires <= opening));
@@ -135,7 +134,7 @@ impl ApiGatewayPush {
             .expression_attribute_values(":pk", s("messages"))
             .expression_attribute_values(":first", s(message_key(since.saturating_add(1))))
             .expression_attribute_values(":last", s(message_key(u64::MAX)));
-        for row in query.send().await.map_err(unavailable)?.items.unwrap_or_default() {
+        for row in query.send().await.map_err(StoreError::unavailable)?.items.unwrap_or_default() {
             if number(&row, "expires")? > now {
                 self.send(connection, text(&row, "json")?).await?;
             }
@@ -153,7 +152,7 @@ impl ApiGatewayPush {
             .update_expression("ADD last_seq :one")
             .expression_attribute_values(":one", n(1u64))
             .return_values(ReturnValue::UpdatedNew);
-        let row = update.send().await.map_err(unavailable)?.attributes.unwrap_or_default();
+        let row = update.send().await.map_err(StoreError::unavailable)?.attributes.unwrap_or_default();
         number(&row, "last_seq")
     }
 
@@ -162,7 +161,7 @@ impl ApiGatewayPush {
         row.insert("json".into(), s(json));
         row.insert("expires".into(), n(SystemClock.now().after(MESSAGE_LIFE).seconds()));
         let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(row));
-        put.send().await.map_err(unavailable)?;
+        put.send().await.map_err(StoreError::unavailable)?;
         Ok(())
     }
 

@@ -13,7 +13,6 @@ use aws_sdk_dynamodb::types::{
 use sha2::{Digest, Sha256};
 
 use crate::backoff::Backoff;
-use crate::error::unavailable;
 
 /// A row: its attributes by name.
 pub(crate) type Row = HashMap<String, AttributeValue>;
@@ -48,7 +47,7 @@ impl Table {
     /// The row as of now, or `None`.
     pub(crate) async fn get(&self, pk: &str, sk: &str) -> Result<Option<Row>, StoreError> {
         let request = self.client.get_item().table_name(&self.name).set_key(Some(key(pk, sk))).consistent_read(true);
-        Ok(request.send().await.map_err(unavailable)?.item)
+        Ok(request.send().await.map_err(StoreError::unavailable)?.item)
     }
 
     /// Those of these rows that exist, each as of a moment after this call, in no order. At most 100 keys.
@@ -59,7 +58,7 @@ impl Table {
             KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().expect("the keys are set");
         loop {
             let request = self.client.batch_get_item().request_items(&self.name, left);
-            let mut answer = request.send().await.map_err(unavailable)?;
+            let mut answer = request.send().await.map_err(StoreError::unavailable)?;
             rows.extend(answer.responses.as_mut().and_then(|r| r.remove(&self.name)).unwrap_or_default());
             match answer.unprocessed_keys.and_then(|mut keys| keys.remove(&self.name)) {
                 None => return Ok(rows),
@@ -103,7 +102,7 @@ impl Table {
                 Err(error) => match error.code() {
                     Some("ConditionalCheckFailedException") => return Ok((Written::ConditionFailed, None)),
                     Some(code) if in_the_way(code) => backoff.wait().await?,
-                    _ => return Err(unavailable(error)),
+                    _ => return Err(StoreError::unavailable(error)),
                 },
             }
         }
@@ -195,11 +194,11 @@ fn refusal(error: SdkError<TransactWriteItemsError>) -> Refusal {
             } else if has(&in_the_way) {
                 Refusal::InTheWay
             } else {
-                Refusal::Final(unavailable(error))
+                Refusal::Final(StoreError::unavailable(error))
             }
         }
         Some(service) if service.code().is_some_and(in_the_way) => Refusal::InTheWay,
-        _ => Refusal::Final(unavailable(error)),
+        _ => Refusal::Final(StoreError::unavailable(error)),
     }
 }
 

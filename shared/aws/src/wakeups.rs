@@ -5,8 +5,6 @@ use attendance::Wakeup;
 use attendance::ports::{StoreError, Wakeups};
 use aws_sdk_sqs::Client;
 
-use crate::error::unavailable;
-
 /// The longest that SQS holds a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
@@ -33,7 +31,7 @@ impl Wakeups for SqsWakeups {
     async fn send(&self, wakeup: Wakeup, wait: Duration) -> Result<(), StoreError> {
         let body = serde_json::to_string(&wakeup).expect("a wakeup is plain data");
         let message = self.client.send_message().queue_url(&self.queue_url).message_body(body);
-        message.delay_seconds(delay(wait)).send().await.map_err(unavailable)?;
+        message.delay_seconds(delay(wait)).send().await.map_err(StoreError::unavailable)?;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use attendance::ports::{FaceEngine, Purpose, ScanError};
 use attendance::{Face, FrameSize, ModelId, Scan};
 use attendance_models::landmarks::Landmarks;
-use attendance_models::{ModelName, ModelsDir};
+use attendance_models::{EMBEDDING_MODEL, ModelName, ModelsDir};
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
@@ -21,8 +21,6 @@ use crate::stages::{Picture, decode, extract_chip, face_box, trimmed};
 use crate::yunet::YunetDetector;
 use crate::{Detector, VisionError, VisionSettings};
 
-/// The model that makes the embeddings: dlib's face recognition ResNet, version 1.
-const MODEL: &str = "dlib-resnet-v1";
 /// The quality of a face crop's JPEG, from 1 to 100.
 const CROP_QUALITY: u8 = 92;
 /// Pictures that may wait for each compute thread. More are refused: their senders would have given up by then.
@@ -73,14 +71,8 @@ impl VisionEngine {
             pool: Arc::new(pool),
             running: Arc::new(Semaphore::new(threads)),
             waiting: Arc::default(),
-            model: Self::model_id(),
+            model: ModelId::new(EMBEDDING_MODEL),
         })
-    }
-
-    /// The model that makes the embeddings.
-    #[must_use]
-    pub fn model_id() -> ModelId {
-        ModelId::new(MODEL)
     }
 
     /// The smallest face, in pixels, that an enrolment looks for.

@@ -27,4 +27,4 @@ pub use decode::{MAX_BYTES, MAX_MEGAPIXELS};
 pub use detect::Detector;
 pub use engine::VisionEngine;
 pub use error::VisionError;
-pub use settings::{SettingError, VisionSettings};
+pub use settings::VisionSettings;

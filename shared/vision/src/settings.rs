@@ -1,3 +1,4 @@
+use attendance::{Environment, SettingError};
 use attendance_models::ModelName;
 
 use crate::{Detector, DetectorMode};
@@ -15,18 +16,6 @@ pub struct VisionSettings {
     pub threads: usize,
 }
 
-/// A variable whose text is not one of those that are allowed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is `{value}`; allowed is {allowed}")]
-pub struct SettingError {
-    /// The variable.
-    pub name: &'static str,
-    /// Its text.
-    pub value: String,
-    /// What it may be, in words.
-    pub allowed: &'static str,
-}
-
 impl VisionSettings {
     /// The models that an engine with these settings loads. Where the HOG filters cannot be had, `auto` does without.
     #[must_use]
@@ -40,15 +29,14 @@ impl VisionSettings {
         [&[ModelName::Embedder, ModelName::Landmarks], detectors].concat()
     }
 
-    /// The settings that these variables hold; an absent one has its default. `text` returns a variable's text by its name,
-    /// and `None` where it is absent or empty.
+    /// The settings that these variables hold; an absent one has its default.
     ///
     /// # Errors
-    /// [`SettingError`] for the first that is not allowed.
-    pub fn from_variables<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Result<Self, SettingError> {
+    /// [`SettingError::NotAllowed`] for the first that is not allowed.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let detector =
-            value(&text, "FACE_DETECTOR", Detector::default(), "auto, hog, cnn or yunet", |text| match text {
+            environment.value("FACE_DETECTOR", Detector::default(), "auto, hog, cnn or yunet", |text| match text {
                 "auto" => Some(Detector::Auto),
                 "hog" => Some(Detector::Hog),
                 "cnn" => Some(Detector::Cnn),
@@ -59,44 +47,40 @@ impl VisionSettings {
         let min_size = if matches!(detector, Detector::Auto | Detector::Hog) { 40 } else { 80 };
         Ok(Self {
             detector,
-            mode: value(&text, "FACE_DETECTOR_MODE", DetectorMode::default(), "fast or exact", |text| match text {
-                "fast" => Some(DetectorMode::Fast),
-                "exact" => Some(DetectorMode::Exact),
-                _ => None,
-            })?,
-            min_size: value(&text, "FACE_MIN_SIZE", min_size, "a whole number of pixels from 20 to 2000", |text| {
-                text.parse().ok().filter(|n| (20..=2000).contains(n))
-            })?,
-            threads: value(&text, "ATTENDANCE_THREADS", cores, "a whole number from 1 to 1024", |text| {
+            mode: environment.value(
+                "FACE_DETECTOR_MODE",
+                DetectorMode::default(),
+                "fast or exact",
+                |text| match text {
+                    "fast" => Some(DetectorMode::Fast),
+                    "exact" => Some(DetectorMode::Exact),
+                    _ => None,
+                },
+            )?,
+            min_size: environment.value(
+                "FACE_MIN_SIZE",
+                min_size,
+                "a whole number of pixels from 20 to 2000",
+                |text| text.parse().ok().filter(|n| (20..=2000).contains(n)),
+            )?,
+            threads: environment.value("ATTENDANCE_THREADS", cores, "a whole number from 1 to 1024", |text| {
                 text.parse().ok().filter(|n| (1..=1024).contains(n))
             })?,
         })
     }
 }
 
-/// The value of the variable `name`, or `default` where it is absent.
-fn value<'a, T>(
-    text: impl Fn(&str) -> Option<&'a str>,
-    name: &'static str,
-    default: T,
-    allowed: &'static str,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, SettingError> {
-    let Some(text) = text(name) else { return Ok(default) };
-    parse(text).ok_or_else(|| SettingError { name, value: text.to_owned(), allowed })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(name: &str, value: &'static str) -> Result<VisionSettings, SettingError> {
-        VisionSettings::from_variables(|asked| (asked == name).then_some(value))
+    fn of(name: &str, value: &str) -> Result<VisionSettings, SettingError> {
+        VisionSettings::from_environment(&Environment::from([(name, value)]))
     }
 
     #[test]
     fn absent_variables_have_the_contracts_defaults() {
-        let settings = VisionSettings::from_variables(|_| None).unwrap();
+        let settings = VisionSettings::from_environment(&Environment::default()).unwrap();
         assert_eq!((settings.detector, settings.mode), (Detector::Auto, DetectorMode::Fast));
         assert_eq!(settings.threads, std::thread::available_parallelism().unwrap().get());
         for (detector, min_size) in [("auto", 40), ("hog", 40), ("cnn", 80), ("yunet", 80)] {
@@ -123,8 +107,8 @@ mod tests {
             ("ATTENDANCE_THREADS", "0"),
             ("ATTENDANCE_THREADS", "1025"),
         ] {
-            let error = of(name, value).unwrap_err();
-            assert_eq!((error.name, error.value.as_str()), (name, value));
+            let message = of(name, value).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{name} is `{value}`; allowed is ")), "{message}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use attendance::ports::Webhook;
-use attendance::{Attempt, AttemptOutcome, EventId, Timestamp};
+use attendance::{Attempt, AttemptOutcome, Environment, EventId, Timestamp};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::timeout_at;
@@ -31,6 +31,27 @@ pub struct WebhookSettings {
     pub timeout: Duration,
     /// `ATTENDANCE_WEBHOOK_ALLOW_PRIVATE`: whether private and loopback addresses are called.
     pub allow_private: bool,
+}
+
+impl WebhookSettings {
+    /// The settings that these variables hold; `None` where there is no URL. Private addresses are called as
+    /// `private_by_default` says where no variable does.
+    ///
+    /// # Errors
+    /// [`WebhookError`] for a switch or a secret that cannot be used, also where nothing is sent: who mistyped one wants to
+    /// know it now.
+    pub fn from_environment(environment: &Environment, private_by_default: bool) -> Result<Option<Self>, WebhookError> {
+        let secrets = Secrets::parse(environment.text("ATTENDANCE_HMAC_SECRET").unwrap_or_default())?;
+        let allow_private = environment.flag("ATTENDANCE_WEBHOOK_ALLOW_PRIVATE", private_by_default)?;
+        let timeout = environment.webhook_timeout()?;
+        Ok(environment.text("ATTENDANCE_WEBHOOK_URL").map(|url| Self {
+            url: url.to_owned(),
+            api_key: environment.text("ATTENDANCE_API_KEY").map(str::to_owned),
+            secrets,
+            timeout,
+            allow_private,
+        }))
+    }
 }
 
 /// Tells the Attendance API by HTTP.
@@ -118,7 +139,7 @@ impl Webhook for HttpWebhook {
 
 /// The URL, where it can be called. One that holds a name is checked again each time it is resolved.
 fn checked(text: &str, policy: Policy) -> Result<Url, WebhookError> {
-    let wrong = |reason: &str| WebhookError::Url { reason: reason.into() };
+    let wrong = |reason: &str| WebhookError::Url { url: text.into(), reason: reason.into() };
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("it must begin with http:// or https://"));
@@ -128,7 +149,7 @@ fn checked(text: &str, policy: Policy) -> Result<Url, WebhookError> {
     }
     let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
     if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        policy.check(ip).map_err(WebhookError::Address)?;
+        policy.check(ip).map_err(|refused| WebhookError::Address { url: text.into(), refused })?;
     }
     Ok(url)
 }
@@ -218,10 +239,16 @@ mod tests {
             "http://2852039166/",
             "http://0xa9.254.0xa9fe/",
         ] {
-            assert!(matches!(check(never, true), Err(WebhookError::Address(Refused::Always))), "{never}");
+            assert!(
+                matches!(check(never, true), Err(WebhookError::Address { refused: Refused::Always, .. })),
+                "{never}"
+            );
         }
         for private in ["http://127.0.0.1/", "http://[::1]:9/", "http://10.0.0.1", "http://127.1/"] {
-            assert!(matches!(check(private, false), Err(WebhookError::Address(Refused::Private))), "{private}");
+            assert!(
+                matches!(check(private, false), Err(WebhookError::Address { refused: Refused::Private, .. })),
+                "{private}"
+            );
             assert!(check(private, true).is_ok(), "{private}");
         }
     }

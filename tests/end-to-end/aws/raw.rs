@@ -107,6 +107,7 @@ impl Functions {
                 .env("ATTENDANCE_TABLE", output("TableName"))
                 .env("ATTENDANCE_BUCKET", &functions.bucket)
                 .env("ATTENDANCE_ACCESS_KEY", ACCESS_KEYS.join(" "))
+                .env("ATTENDANCE_DELIVERY_QUEUE", output("DeliveryQueue"))
                 .env("ATTENDANCE_PUSH_ENDPOINT", &push);
             functions.processes.push(start(&mut function));
         }

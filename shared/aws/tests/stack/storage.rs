@@ -23,7 +23,7 @@ pub(crate) async fn fresh(endpoint: &str) -> AwsSettings {
         endpoint: Some(endpoint.to_owned()),
         table: name.clone(),
         bucket: name,
-        delivery_queue: queue.queue_url.expect("it has a URL"),
+        delivery_queue: Some(queue.queue_url.expect("it has a URL")),
         push_endpoint: Some(endpoint.to_owned()),
     }
 }

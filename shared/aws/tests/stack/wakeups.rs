@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test]
 async fn a_wakeup_arrives_after_its_wait() {
     let settings = fresh(&stack()).await;
-    let wakeups = Aws::new(&settings).await.wakeups();
+    let wakeups = Aws::new(&settings).await.wakeups().expect("it is named");
     let wakeup = |due| Wakeup { event_id: EventId::generate(), due: Timestamp::from_millis(due) };
     let (later, now) = (wakeup(1_727_580_003_001), wakeup(1_727_580_000_000));
     let begun = Instant::now();
@@ -23,7 +23,8 @@ async fn a_wakeup_arrives_after_its_wait() {
     let mut arrived = Vec::new();
     while arrived.len() < 2 {
         assert!(begun.elapsed() < PATIENCE, "only {arrived:?} arrived");
-        let answer = queue.receive_message().queue_url(&settings.delivery_queue).wait_time_seconds(1).send().await;
+        let answer =
+            queue.receive_message().set_queue_url(settings.delivery_queue.clone()).wait_time_seconds(1).send().await;
         for message in answer.expect("received").messages() {
             arrived.push((SqsWakeups::parse(message.body().expect("a body")).expect("a wakeup"), begun.elapsed()));
         }
@@ -35,7 +36,7 @@ async fn a_wakeup_arrives_after_its_wait() {
 #[tokio::test]
 async fn a_queue_that_is_gone_is_an_error() {
     let mut settings = fresh(&stack()).await;
-    settings.delivery_queue = settings.delivery_queue.replace("test-", "gone-");
+    settings.delivery_queue = settings.delivery_queue.map(|queue| queue.replace("test-", "gone-"));
     let wakeup = Wakeup { event_id: EventId::generate(), due: Timestamp::from_millis(0) };
-    assert!(Aws::new(&settings).await.wakeups().send(wakeup, Duration::ZERO).await.is_err());
+    assert!(Aws::new(&settings).await.wakeups().expect("it is named").send(wakeup, Duration::ZERO).await.is_err());
 }

@@ -1,0 +1,211 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::{MultiFace, RetryPolicy, Tolerance};
+
+/// The variables that a program was started with. `functions/local` and `shared/aws` read them, from the process and from
+/// wherever else some are kept.
+///
+/// The settings of the use cases are read here; an adapter reads its own from it (`VisionSettings::from_environment`, for
+/// one).
+#[derive(Clone, Default)]
+pub struct Environment(HashMap<String, String>);
+
+/// A variable that a program cannot start with. The message names it and says what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// Its text is not one of those that are allowed.
+    #[error("{name} is `{value}`; allowed is {allowed}")]
+    NotAllowed {
+        /// The variable.
+        name: &'static str,
+        /// Its text.
+        value: String,
+        /// What it may be, in words.
+        allowed: String,
+    },
+    /// It is not set, and there is no default.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+}
+
+impl Environment {
+    /// These variables, and those of `others` that are not set here; one that is set to nothing stays so.
+    #[must_use]
+    pub fn or(mut self, others: impl IntoIterator<Item = (String, String)>) -> Self {
+        for (name, value) in others {
+            self.0.entry(name).or_insert(value);
+        }
+        self
+    }
+
+    /// The variable's text without the white space around it; `None` where it is absent or empty.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|v| v.trim()).filter(|v| !v.is_empty())
+    }
+
+    /// The words of a variable that holds a list separated by spaces.
+    pub fn words(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.text(name).unwrap_or_default().split_whitespace()
+    }
+
+    /// The variable's text.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`] where it is absent or empty.
+    pub fn required(&self, name: &'static str) -> Result<&str, SettingError> {
+        self.text(name).ok_or(SettingError::Missing(name))
+    }
+
+    /// The variable's value, or `default` where it is absent.
+    ///
+    /// # Errors
+    /// [`SettingError::NotAllowed`] where `parse` does not take it; `allowed` says in words what it takes.
+    pub fn value<T>(
+        &self,
+        name: &'static str,
+        default: T,
+        allowed: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, SettingError> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        parse(text).ok_or_else(|| SettingError::NotAllowed { name, value: text.into(), allowed: allowed.into() })
+    }
+
+    /// Whether a switch is on.
+    ///
+    /// # Errors
+    /// [`SettingError::NotAllowed`].
+    pub fn flag(&self, name: &'static str, default: bool) -> Result<bool, SettingError> {
+        self.value(name, default, "true or false", |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        })
+    }
+
+    fn seconds(&self, name: &'static str, default: u64, least: f64, most: f64) -> Result<Duration, SettingError> {
+        let allowed = format!("a number of seconds from {least} to {most}");
+        self.value(name, Duration::from_secs(default), &allowed, |text| {
+            let seconds: f64 = text.parse().ok()?;
+            (least..=most).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+        })
+    }
+
+    /// `FACE_TOLERANCE`.
+    ///
+    /// # Errors
+    /// [`SettingError::NotAllowed`].
+    pub fn tolerance(&self) -> Result<Tolerance, SettingError> {
+        let default = Tolerance::new(0.45).expect("0.45 is a tolerance");
+        self.value("FACE_TOLERANCE", default, "a number greater than 0, at most 2", |text| {
+            text.parse().ok().filter(|d| *d <= 2.0).and_then(Tolerance::new)
+        })
+    }
+
+    /// `ENROLL_MULTI_FACE`.
+    ///
+    /// # Errors
+    /// [`SettingError::NotAllowed`].
+    pub fn multi_face(&self) -> Result<MultiFace, SettingError> {
+        self.value("ENROLL_MULTI_FACE", MultiFace::Reject, "reject, largest or all", |text| match text {
+            "reject" => Some(MultiFace::Reject),
+            "largest" => Some(MultiFace::Largest),
+            "all" => Some(MultiFace::All),
+            _ => None,
+        })
+    }
+
+    /// `EVENT_COOLDOWN_SECONDS`.
+    ///
+    /// # Errors
+    /// [`SettingError::NotAllowed`].
+    pub fn cooldown(&self) -> Result<Duration, SettingError> {
+        self.seconds("EVENT_COOLDOWN_SECONDS", 5, 0.0, 86400.0)
+    }
+
+    /// `ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS`. A camera waits for it, and the gateway of AWS waits 30 seconds in all.
+    ///
+    /// # Errors
+    /// [`SettingError::NotAllowed`].
+    pub fn webhook_timeout(&self) -> Result<Duration, SettingError> {
+        self.seconds("ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS", 3, 0.1, 20.0)
+    }
+
+    /// `ATTENDANCE_RETRY_SCHEDULE` and `ATTENDANCE_RETRY_FOR`.
+    ///
+    /// # Errors
+    /// [`SettingError::NotAllowed`].
+    pub fn retry_policy(&self) -> Result<RetryPolicy, SettingError> {
+        let default = RetryPolicy::default();
+        let waits = "waits separated by commas, each a whole number with s, m, h or d, as in 5s,30s,2m,10m,1h";
+        let waits = self.value("ATTENDANCE_RETRY_SCHEDULE", default.waits().to_vec(), waits, |text| {
+            RetryPolicy::parse_waits(text).ok()
+        })?;
+        let duration = "a whole number with s, m, h or d, as in 24h";
+        let give_up_after = self.value("ATTENDANCE_RETRY_FOR", default.give_up_after(), duration, |text| {
+            RetryPolicy::parse_duration(text).ok()
+        })?;
+        Ok(RetryPolicy::new(waits, give_up_after).expect("a schedule that parses has a wait"))
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_and_empty_variables_have_the_contracts_defaults() {
+        for environment in [Environment::default(), Environment::from([("FACE_TOLERANCE", " ")])] {
+            assert_eq!(environment.tolerance().unwrap().distance(), 0.45);
+            assert_eq!(environment.cooldown().unwrap(), Duration::from_secs(5));
+            assert_eq!(environment.webhook_timeout().unwrap(), Duration::from_secs(3));
+            assert_eq!(environment.retry_policy().unwrap(), RetryPolicy::default());
+            assert_eq!(environment.multi_face().unwrap(), MultiFace::Reject);
+            assert!(!environment.flag("ATTENDANCE_MOCK_WEBHOOK", false).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_variable_the_value_and_what_is_allowed() {
+        let of = |name, value| Environment::from([(name, value)]);
+        let message = of("FACE_TOLERANCE", "0,45").tolerance().unwrap_err().to_string();
+        assert_eq!(message, "FACE_TOLERANCE is `0,45`; allowed is a number greater than 0, at most 2");
+        for value in ["-1", "NaN", "inf", "0", "3"] {
+            assert!(of("FACE_TOLERANCE", value).tolerance().is_err(), "{value}");
+        }
+        for value in ["-1", "x", "90000"] {
+            assert!(of("EVENT_COOLDOWN_SECONDS", value).cooldown().is_err(), "{value}");
+        }
+        for value in ["0", "29", "NaN"] {
+            assert!(of("ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS", value).webhook_timeout().is_err(), "{value}");
+        }
+        assert!(of("ATTENDANCE_RETRY_SCHEDULE", "5s,,1m").retry_policy().is_err());
+        assert!(of("ATTENDANCE_RETRY_FOR", "soon").retry_policy().is_err());
+        assert!(of("ENROLL_MULTI_FACE", "some").multi_face().is_err());
+        assert!(of("ATTENDANCE_MOCK_WEBHOOK", "perhaps").flag("ATTENDANCE_MOCK_WEBHOOK", false).is_err());
+        assert_eq!(of("A", "").required("A").unwrap_err().to_string(), "A is not set");
+    }
+
+    #[test]
+    fn what_is_set_wins_over_what_is_added() {
+        let owned = |pair: (&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
+        let environment =
+            Environment::from([("A", "1"), ("B", " ")]).or([("A", "2"), ("B", "3"), ("C", "4 5")].map(owned));
+        assert_eq!(["A", "B", "C"].map(|name| environment.text(name)), [Some("1"), None, Some("4 5")]);
+        assert_eq!(environment.words("C").collect::<Vec<_>>(), ["4", "5"]);
+    }
+}
