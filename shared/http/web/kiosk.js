@@ -72,7 +72,8 @@ async function look(begun) {
   const query = { device_id: settings.device, class_id: settings.class, session_id: settings.session };
   const answer = await call('recognize/realtime', { form, query });
   announce(presence.observe(answer, Date.now()));
-  show({ results: answer.results, frame });
+  // Who was seen is told; a box would lie on nothing where the camera went away meanwhile.
+  if (camera.state === 'on') show({ results: answer.results, frame });
   greet();
   requestAnimationFrame(() => {
     const { duration } = performance.measure('frame to box', { start: begun });
