@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use attendance::ports::{Acceptance, Claim, ENDED_KEPT, EventStore, StoreError};
-use attendance::{Attempt, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Timestamp};
+use attendance::{
+    Attempt, Clock, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, SystemClock, Timestamp,
+};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
@@ -17,8 +19,8 @@ const SHARDS: usize = 4;
 /// How long a cooldown that ended is kept: much longer than two functions' settings may differ.
 const COOLDOWN_KEPT: Duration = Duration::from_secs(86400);
 
-/// Tries that are kept of one event: a row has room for 400 KB, a try takes up to 2.
-const ATTEMPTS_KEPT: usize = 100;
+/// Bytes of JSON that an event's tries may take, of the 400 KB of a row; the latest are kept.
+const ATTEMPTS_BYTES: usize = 100 << 10;
 
 /// Rows claimed side by side.
 const CLAIMED_AT_ONCE: usize = 16;
@@ -49,6 +51,11 @@ fn status_name(status: EventStatus) -> &'static str {
     }
 }
 
+/// Whether the row was to be deleted by now: DynamoDB does that some days late.
+fn is_expired(row: &Row) -> bool {
+    number(row, "expires").is_ok_and(|expires| expires <= SystemClock.now().seconds())
+}
+
 fn moment(row: &Row, name: &str) -> Result<Timestamp, StoreError> {
     number(row, name).map(Timestamp::from_millis)
 }
@@ -56,6 +63,20 @@ fn moment(row: &Row, name: &str) -> Result<Timestamp, StoreError> {
 fn event_id(row: &Row) -> Result<EventId, StoreError> {
     let id = text(row, "sk")?;
     EventId::parse(id).ok_or_else(|| StoreError::damaged(format!("{id} is no event id")))
+}
+
+/// Forgets the earliest tries where all of them take too many bytes. A message of control characters is six times as long in
+/// JSON as it is.
+fn keep_latest(attempts: &mut Vec<Attempt>) {
+    let size = |attempt: &Attempt| serde_json::to_vec(attempt).map_or(0, |json| json.len());
+    let mut left = ATTEMPTS_BYTES;
+    let kept = attempts.iter().rev().take_while(|attempt| {
+        let fits = size(attempt) <= left;
+        left = left.saturating_sub(size(attempt));
+        fits
+    });
+    let surplus = attempts.len() - kept.count();
+    attempts.drain(..surplus);
 }
 
 impl Stored {
@@ -126,7 +147,8 @@ impl DynamoEvents {
         let mut backoff = Backoff::new();
         let revision = Uuid::now_v7().to_string();
         loop {
-            let Some(row) = self.table.get(&partition(id), &id.to_string()).await? else { return Ok(false) };
+            let row = self.table.get(&partition(id), &id.to_string()).await?.filter(|row| !is_expired(row));
+            let Some(row) = row else { return Ok(false) };
             let mut stored = Stored::read(&row)?;
             if stored.revision == revision {
                 // It was written, and the answer was lost.
@@ -178,7 +200,10 @@ impl DynamoEvents {
         while rows.len() < limit
             && let Some(row) = items.next().await
         {
-            rows.push(row.map_err(StoreError::unavailable)?);
+            let row = row.map_err(StoreError::unavailable)?;
+            if !is_expired(&row) {
+                rows.push(row);
+            }
         }
         Ok(rows)
     }
@@ -285,8 +310,7 @@ impl EventStore for DynamoEvents {
         let recorded = self.change(id, attempt.at, |stored| {
             let record = &mut stored.record;
             record.attempts.push(attempt.clone());
-            let surplus = record.attempts.len().saturating_sub(ATTEMPTS_KEPT);
-            record.attempts.drain(..surplus);
+            keep_latest(&mut record.attempts);
             // A try that began before a replay belongs to no round any more.
             let of_this_round = attempt.at >= record.round_started;
             record.round_attempts += u32::from(of_this_round);
@@ -396,5 +420,32 @@ impl EventStore for DynamoEvents {
             stored.next_try = now;
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use attendance::AttemptOutcome;
+
+    use super::*;
+
+    #[test]
+    fn the_latest_tries_are_kept_within_a_rows_room() {
+        let attempt = |n: u64, message: &str| Attempt {
+            at: Timestamp::from_millis(n),
+            outcome: AttemptOutcome::Failed { retry_after: None },
+            http_status: Some(500),
+            message: message.repeat(2048),
+        };
+        for (message, most) in [("x", 50), ("\0", 9)] {
+            let mut attempts = Vec::new();
+            for n in 0..100 {
+                attempts.push(attempt(n, message));
+                keep_latest(&mut attempts);
+                assert!(serde_json::to_vec(&attempts).expect("plain data").len() <= ATTEMPTS_BYTES + 200);
+            }
+            assert!(attempts.len() < most && attempts.len() >= most / 2, "{}", attempts.len());
+            assert_eq!(attempts.last().expect("some").at, Timestamp::from_millis(99));
+        }
     }
 }

@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::backoff::Backoff;
 use crate::objects::Bucket;
 use crate::snapshot::{self, Snapshot};
-use crate::table::{Expression, NotCommitted, Row, Table, b, bytes, key, n, number, s, shard_of, size, text, texts};
+use crate::table::{
+    Expression, NotCommitted, Row, Table, Written, b, bytes, key, n, number, s, shard_of, size, text, texts,
+};
 
 /// Partitions of the gallery. A recognition reads this many small rows; this many students' enrolments commit at the
 /// same instant. It is part of the table's layout: to change it is to write the table anew.
@@ -138,6 +140,11 @@ impl DynamoGallery {
 
     /// Rows of the partition whose `sk` begins so, in order.
     async fn rows(&self, pk: &str, prefix: &str) -> Result<Vec<Row>, StoreError> {
+        self.rows_with(pk, prefix, None).await
+    }
+
+    /// The same, with one attribute of each row alone where one is named.
+    async fn rows_with(&self, pk: &str, prefix: &str, attribute: Option<&str>) -> Result<Vec<Row>, StoreError> {
         let mut pages = self
             .table
             .client
@@ -147,6 +154,8 @@ impl DynamoGallery {
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .expression_attribute_values(":pk", s(pk))
             .expression_attribute_values(":prefix", s(prefix))
+            .set_projection_expression(attribute.map(|_| "#attribute".to_owned()))
+            .set_expression_attribute_names(attribute.map(|name| [("#attribute".to_owned(), name.to_owned())].into()))
             .into_paginator()
             .send();
         let mut rows = Vec::new();
@@ -277,8 +286,11 @@ impl DynamoGallery {
         if candidates.is_empty() {
             return Ok(0);
         }
-        let shards =
-            join_all((0..SHARDS).map(|shard| async move { self.rows(&shard_partition(shard), "face#").await }));
+        // Without the embeddings, of which there may be more than fit here.
+        let shards = join_all(
+            (0..SHARDS)
+                .map(|shard| async move { self.rows_with(&shard_partition(shard), "face#", Some("objects")).await }),
+        );
         let mut known = std::collections::HashSet::new();
         for rows in shards.await {
             known.extend(rows?.iter().flat_map(|row| texts(row, "objects")));
@@ -287,6 +299,27 @@ impl DynamoGallery {
         let count = candidates.len();
         self.bucket.delete_all(candidates).await?;
         Ok(count)
+    }
+
+    /// What an equal picture's row stands for, which is now enrolled by itself where this gallery enrols so: it stays when
+    /// the object that it came from goes. `None` where it was erased meanwhile.
+    async fn taken_over(&self, equal: &Row) -> Result<Option<Enrolled>, StoreError> {
+        let enrolled = Enrolled { saved: size(equal, "saved")?, new: false };
+        if !self.direct || equal.contains_key("direct") {
+            return Ok(Some(enrolled));
+        }
+        let update = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key(text(equal, "pk")?, text(equal, "sk")?)))
+            .update_expression("SET #direct = :yes")
+            .expression_attribute_names("#direct", "direct")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":yes", AttributeValue::Bool(true));
+        let (written, _) = self.table.write_one(|| update.clone().send()).await?;
+        Ok((written == Written::Yes).then_some(enrolled))
     }
 
     /// Commits the rows of an enrolment whose pictures are stored.
@@ -313,7 +346,10 @@ impl DynamoGallery {
             let row = |sk: &str| rows.iter().find(|row| text(row, "sk").is_ok_and(|found| found == sk));
             if let Some(equal) = row(&keys[2]) {
                 // It is ours where the answer to the commit was lost.
-                return Ok(Enrolled { saved: size(equal, "saved")?, new: enrollment_id(equal)? == *id });
+                if let Some(enrolled) = self.taken_over(equal).await? {
+                    return Ok(Enrolled { new: enrollment_id(equal)? == *id, ..enrolled });
+                }
+                continue;
             }
             let shard = row(VERSION).map_or(Ok(Shard::default()), Shard::read)?;
             let of_student = row(&keys[1]).map(|row| size(row, "saved")).transpose()?;
@@ -364,12 +400,15 @@ impl DynamoGallery {
         let removed: usize = faces.iter().map(|face| face.saved).sum();
         let left = of_student
             .checked_sub(removed)
-            .ok_or_else(|| StoreError::damaged("a student has less than his pictures"))?;
+            .ok_or_else(|| StoreError::damaged("a student's count is below that of the pictures"))?;
         let encodings = shard.encodings.checked_sub(removed);
         let next = Shard {
             version: shard.version + 1,
-            encodings: encodings.ok_or_else(|| StoreError::damaged("a shard has less than its pictures"))?,
-            labels: shard.labels - usize::from(left == 0),
+            encodings: encodings.ok_or_else(|| StoreError::damaged("a shard's count is below that of the pictures"))?,
+            labels: shard
+                .labels
+                .checked_sub(usize::from(left == 0))
+                .ok_or_else(|| StoreError::damaged("a shard has fewer students than there are"))?,
         };
         let mut writes =
             vec![shard.moved_to(next, &self.table, &pk), self.count_student(&pk, student, Some(of_student), left)];
@@ -468,11 +507,16 @@ fn pictures(enrollment: &Enrollment) -> Vec<(String, &'static str, Bytes)> {
 impl GalleryStore for DynamoGallery {
     async fn find(&self, student: &StudentId, digest: &PhotoDigest) -> Result<Option<Enrolled>, StoreError> {
         let row = self.table.get(&partition(student), &face_key(student, digest)).await?;
+        // One that is enrolled for its object alone is not found by who enrols by himself: `enroll` takes it over.
+        let row = row.filter(|row| !self.direct || row.contains_key("direct"));
         row.map(|row| Ok(Enrolled { saved: size(&row, "saved")?, new: false })).transpose()
     }
 
     async fn enroll(&self, enrollment: Enrollment) -> Result<Enrolled, StoreError> {
-        if let Some(equal) = self.find(&enrollment.student, &enrollment.digest).await? {
+        let sk = face_key(&enrollment.student, enrollment.digest);
+        if let Some(row) = self.table.get(&partition(&enrollment.student), &sk).await?
+            && let Some(equal) = self.taken_over(&row).await?
+        {
             return Ok(equal);
         }
         let pictures = pictures(&enrollment);
@@ -487,14 +531,16 @@ impl GalleryStore for DynamoGallery {
     }
 
     async fn remove(&self, student: &StudentId) -> Result<usize, StoreError> {
-        let removed = self.erase(student, "#id = :id", |_| true).await?;
-        self.finish_erasing(student).await?;
-        // What was dropped into the bucket for him, or its removal would be the only way to keep him out.
+        let mut removed = self.erase(student, "#id = :id", |_| true).await?;
+        // What was dropped into the bucket, or it would be enrolled again.
         let mut dropped = Vec::new();
         for folder in ["known_faces", "reports"] {
             dropped.extend(self.bucket.list(&format!("{folder}/{student}/")).await?.into_iter().map(|(key, _)| key));
         }
         self.bucket.delete_all(dropped).await?;
+        // Once more for what was enrolled from there meanwhile. From now on whoever is about to finds nothing there.
+        removed += self.erase(student, "#id = :id", |_| true).await?;
+        self.finish_erasing(student).await?;
         Ok(removed)
     }
 

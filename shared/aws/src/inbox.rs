@@ -2,13 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attendance::ports::StoreError;
-use attendance::{PhotoDigest, StudentId};
+use attendance::{Clock, PhotoDigest, StudentId, SystemClock, Timestamp};
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 
 use crate::gallery::{DynamoGallery, face_key, partition};
 use crate::objects::{Bucket, ObjectState, Upload};
-use crate::table::{Row, Written, key, text, texts};
+use crate::table::{Row, Written, key, number, text, texts};
+
+/// When an enrolment that no key stands for was abandoned: longer than the function that makes it may run.
+const ABANDONED_AFTER: Duration = Duration::from_secs(120);
 
 /// How long a presigned upload may begin.
 const UPLOAD_VALID: Duration = Duration::from_secs(900);
@@ -117,9 +120,16 @@ impl Inbox {
                 self.change_sources(student, sk, "DELETE sources :key", exists, object_key).await?;
             }
         }
-        let unwanted =
-            |row: &Row| row.contains_key("sourced") && !row.contains_key("sources") && !row.contains_key("direct");
-        if self.gallery.erase(student, "#id = :id AND attribute_not_exists(#sources)", unwanted).await? > 0 {
+        let now = SystemClock.now();
+        let abandoned =
+            |row: &Row| number(row, "at").is_ok_and(|at| now.since(Timestamp::from_millis(at)) > ABANDONED_AFTER);
+        let unwanted = |row: &Row| {
+            let kept = row.contains_key("sources") || row.contains_key("direct");
+            // One that never had a key may be about to get its first.
+            !kept && (row.contains_key("sourced") || abandoned(row))
+        };
+        let still = "#id = :id AND attribute_not_exists(#sources) AND attribute_not_exists(#direct)";
+        if self.gallery.erase(student, still, unwanted).await? > 0 {
             self.gallery.finish_erasing(student).await?;
         }
         Ok(true)

@@ -27,7 +27,7 @@ const MESSAGE_LIFE: Duration = Duration::from_secs(86400);
 /// Watchers that are told side by side.
 const AT_ONCE: usize = 64;
 
-/// Messages that a watcher who comes back is sent at most; more than that he reads by asking again.
+/// Messages that a watcher who comes back is sent at most: the function that sends them may run 29 seconds.
 const RESUMED_AT_ONCE: i32 = 500;
 
 /// The watchers, whose connections API Gateway holds.
@@ -117,27 +117,40 @@ impl ApiGatewayPush {
         }
     }
 
-    /// Sends one watcher the messages after `since`, as far as they are kept, at most 500, in order.
+    /// Sends one watcher the messages after `since`, as far as they are kept, in order; of more than 500 the latest.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn resume(&self, connection: &str, since: u64) -> Result<(), StoreError> {
         let now = SystemClock.now().seconds();
-        let query = self
+        let mut rows = self
             .table
             .client
             .query()
             .table_name(&self.table.name)
             .consistent_read(true)
+            .scan_index_forward(false)
             .limit(RESUMED_AT_ONCE)
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
             .expression_attribute_values(":pk", s("messages"))
             .expression_attribute_values(":first", s(message_key(since.saturating_add(1))))
-            .expression_attribute_values(":last", s(message_key(u64::MAX)));
-        for row in query.send().await.map_err(StoreError::unavailable)?.items.unwrap_or_default() {
-            if number(&row, "expires")? > now {
-                self.send(connection, text(&row, "json")?).await?;
+            .expression_attribute_values(":last", s(message_key(u64::MAX)))
+            .into_paginator()
+            .items()
+            .send();
+        let mut latest = Vec::new();
+        while latest.len() < RESUMED_AT_ONCE as usize
+            && let Some(row) = rows.next().await
+        {
+            let row = row.map_err(StoreError::unavailable)?;
+            // Older ones have expired too.
+            if number(&row, "expires")? <= now {
+                break;
             }
+            latest.push(text(&row, "json")?.to_owned());
+        }
+        for message in latest.iter().rev() {
+            self.send(connection, message).await?;
         }
         Ok(())
     }
@@ -204,7 +217,9 @@ impl Push for ApiGatewayPush {
         check_size(&with_seq(message, u64::MAX)?)?;
         let seq = self.next_seq().await?;
         let text: Arc<str> = with_seq(message, seq)?.into();
-        let ((), connections) = futures_util::future::try_join(self.keep(seq, &text), self.connections()).await?;
+        // Kept first: a watcher who connects after his row was looked for finds it there.
+        self.keep(seq, &text).await?;
+        let connections = self.connections().await?;
         let gone: Vec<String> = futures_util::stream::iter(connections)
             .map(|(connection, open)| {
                 let text = text.clone();

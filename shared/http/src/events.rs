@@ -15,7 +15,9 @@ use crate::{ApiError, Code, Meta};
 
 /// Events a page, where the caller does not say, and at most.
 const PAGE: usize = 50;
-const LARGEST_PAGE: usize = 500;
+const LARGEST_PAGE: usize = 100;
+/// Bytes of JSON a page, beyond which it ends early: an invocation of AWS answers 6 MB at most.
+const PAGE_BYTES: usize = 4 << 20;
 
 pub(crate) fn documented() -> OpenApiRouter<Meta> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(replay))
@@ -60,8 +62,8 @@ struct ListingParameters {
     /// Only those that stand here.
     #[param(inline, nullable = false)]
     status: Option<EventWord>,
-    /// Events a page, 50 where absent.
-    #[param(minimum = 1, maximum = 500, nullable = false)]
+    /// Events a page, 50 where absent. A page whose events are large has fewer.
+    #[param(minimum = 1, maximum = 100, nullable = false)]
     limit: Option<usize>,
     /// The `next` of the page before.
     #[param(nullable = false)]
@@ -162,8 +164,17 @@ errors!(
 async fn list(State(meta): State<Meta>, listing: Listing) -> Result<Json<EventsResponse>, ApiError> {
     let Listing { status, limit, cursor } = listing;
     let page = meta.outbox.list(status, limit, cursor).await?;
-    let events = page.events.into_iter().map(EventItem::from).collect();
-    Ok(Json(EventsResponse { ok: true, events, next: page.next.map(|id| id.to_string()) }))
+    let mut next = page.next.map(|id| id.to_string());
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    for event in page.events.into_iter().map(EventItem::from) {
+        bytes += serde_json::to_vec(&event).map_or(0, |json| json.len());
+        if bytes > PAGE_BYTES && !events.is_empty() {
+            next = Some(event.event_id);
+            break;
+        }
+        events.push(event);
+    }
+    Ok(Json(EventsResponse { ok: true, events, next }))
 }
 
 /// An event is pending again.

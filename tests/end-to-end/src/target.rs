@@ -141,7 +141,7 @@ impl Target {
         let mut ids = HashSet::new();
         let mut cursor = String::new();
         loop {
-            let page = self.get(&format!("/events?status={status}&limit=500{cursor}")).await.body;
+            let page = self.get(&format!("/events?status={status}&limit=100{cursor}")).await.body;
             for event in page["events"].as_array().unwrap_or_else(|| panic!("{page}")) {
                 assert!(ids.insert(event["event_id"].as_str().expect("an id").to_owned()), "listed once");
             }

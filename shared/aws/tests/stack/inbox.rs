@@ -1,5 +1,5 @@
-use attendance::ports::{Enrollment, EnrollmentId, GalleryStore};
-use attendance::{ModelId, PhotoDigest, PhotoFormat, StudentId, Timestamp};
+use attendance::ports::{Enrolled, Enrollment, EnrollmentId, GalleryStore};
+use attendance::{Clock, ModelId, PhotoDigest, PhotoFormat, StudentId, SystemClock, Timestamp};
 use attendance_aws::Aws;
 use attendance_testkit::face;
 use bytes::Bytes;
@@ -11,6 +11,10 @@ fn student() -> StudentId {
 }
 
 async fn enroll(store: &dyn GalleryStore, photo: &str) -> PhotoDigest {
+    enroll_at(store, photo, SystemClock.now()).await
+}
+
+async fn enroll_at(store: &dyn GalleryStore, photo: &str, at: Timestamp) -> PhotoDigest {
     let bytes = Bytes::from(photo.to_owned());
     let digest = PhotoDigest::of(&bytes);
     let enrollment = Enrollment {
@@ -20,7 +24,7 @@ async fn enroll(store: &dyn GalleryStore, photo: &str) -> PhotoDigest {
         photo: Some((PhotoFormat::Jpeg, bytes)),
         model: ModelId::new("model-a"),
         faces: vec![(face(1, 0.0).embedding(), None)],
-        at: Timestamp::from_millis(1_700_000_000_000),
+        at,
     };
     store.enroll(enrollment).await.expect("enrolled");
     digest
@@ -65,6 +69,28 @@ async fn a_picture_stays_as_long_as_anything_asks_for_it() {
     inbox.settle(&student(), "known_faces/siswaA/2.jpg", Some(direct)).await.expect("settled");
     inbox.settle(&student(), "known_faces/siswaA/2.jpg", None).await.expect("settled");
     assert_eq!(encodings(&aws).await, 1, "somebody also enrolled it directly");
+
+    // The other way round: it was dropped first.
+    let dropped = enroll(&*aws.bulk_gallery(), "three").await;
+    inbox.settle(&student(), "known_faces/siswaA/3.jpg", Some(dropped)).await.expect("settled");
+    assert_eq!(aws.gallery().find(&student(), &dropped).await.expect("found"), None, "not enrolled by itself");
+    assert_eq!(enroll(&*aws.gallery(), "three").await, dropped);
+    assert_eq!(aws.gallery().find(&student(), &dropped).await.expect("found"), Some(Enrolled { saved: 1, new: false }));
+    inbox.settle(&student(), "known_faces/siswaA/3.jpg", None).await.expect("settled");
+    assert_eq!(encodings(&aws).await, 2);
+}
+
+#[tokio::test]
+async fn what_a_killed_function_enrolled_goes_with_its_object() {
+    let aws = aws().await;
+    let inbox = aws.inbox();
+    // It was killed between enrolling the picture and saying which key it stands for; the object is gone since.
+    let long_ago = Timestamp::from_millis(SystemClock.now().millis() - 121_000);
+    enroll_at(&*aws.bulk_gallery(), "abandoned", long_ago).await;
+    let others = enroll_at(&*aws.bulk_gallery(), "under way", SystemClock.now()).await;
+    inbox.settle(&student(), "known_faces/siswaA/1.jpg", None).await.expect("settled");
+    assert_eq!(encodings(&aws).await, 1, "the other one gets its key in a moment");
+    assert!(inbox.settle(&student(), "known_faces/siswaA/2.jpg", Some(others)).await.expect("settled"));
 }
 
 #[tokio::test]

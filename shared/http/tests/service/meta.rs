@@ -112,7 +112,7 @@ async fn events_are_listed_by_page_and_replayed() {
     let missing = "/events/01920000-0000-7000-8000-000000000000/replay";
     service.ask(request("POST", missing, "")).await.refused(404, "not_found");
     service.ask(request("POST", "/events/17/replay", "")).await.refused(422, "invalid_parameter");
-    for query in ["status=lost", "limit=0", "limit=501", "limit=x", "limit=-1", "cursor=abc"] {
+    for query in ["status=lost", "limit=0", "limit=101", "limit=x", "limit=-1", "cursor=abc"] {
         service.get(&format!("/events?{query}")).await.refused(422, "invalid_parameter");
     }
     service.get("/events?limit=1&limit=2").await.refused(422, "duplicate_field");
