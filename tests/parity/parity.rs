@@ -10,11 +10,14 @@ use std::sync::LazyLock;
 
 use attendance::ports::{Change, EnrollmentId, GalleryVersion, Purpose};
 use attendance::{Embedding, FaceBox, Gallery, Label, Scan, StudentId, Tolerance};
+use attendance_models::ModelsDir;
 use attendance_testkit::{models, sample};
 use attendance_vision::stages::{Point, Rect, decode, extract_chip, trimmed};
 use attendance_vision::{Detector, DetectorMode, VisionEngine, VisionSettings};
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
+
+use sha2::{Digest, Sha256};
 
 use golden::golden;
 
@@ -73,8 +76,75 @@ fn on_the_png_hog_equals_the_peer_stage_by_stage() {
     assert_eq!(sides(&rect), [left, top, right, bottom].map(i64::from), "box");
     let landmarks = AUTO.landmarks(&pixels, &rect);
     assert_eq!(landmarks, points(&face.landmarks), "landmarks");
-    let distance = AUTO.embed(&extract_chip(&pixels, &landmarks)).unwrap().distance(&face.embedding());
+    let chip = extract_chip(&pixels, &landmarks);
+    // dlib.get_face_chip(pixels, landmarks, 150, 0.25), of a face that is halved once on the way.
+    assert_eq!(sha256(&chip), "694fc93a9f0bb0732e216f605d0a3c28ac5dbf52300a2517e7df6fced71dfa41", "chip");
+    let distance = AUTO.embed(&chip).unwrap().distance(&face.embedding());
     assert!(distance < 1e-3, "embedding is {distance} from the peer's");
+}
+
+/// The picture made smaller, each pixel the rounded mean of `n` x `n`.
+fn shrunk(picture: &RgbImage, n: u32) -> RgbImage {
+    RgbImage::from_fn(picture.width() / n, picture.height() / n, |x, y| {
+        let block = (0..n * n).map(|i| picture.get_pixel(x * n + i % n, y * n + i / n).0.map(u32::from));
+        let sum = block.fold([0; 3], |sum, pixel| std::array::from_fn(|c| sum[c] + pixel[c]));
+        Rgb(sum.map(|sum| ((sum + n * n / 2) / (n * n)) as u8))
+    })
+}
+
+/// The SHA-256 of the pixels' bytes, in hex.
+fn sha256(picture: &RgbImage) -> String {
+    Sha256::digest(picture.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn small_faces_and_several_are_found_and_cut_out_as_the_peer_does() {
+    let face = picture(PNG);
+    let mut frame = RgbImage::from_pixel(640, 480, Rgb([128; 3]));
+    imageops::replace(&mut frame, &shrunk(&face, 3), 10, 20);
+    imageops::replace(&mut frame, &imageops::flip_horizontal(&shrunk(&face, 4)), 260, 100);
+    imageops::replace(&mut frame, &shrunk(&face, 6), 450, 200);
+    let recorded_on = "ac67d55676b0fc0e7bf0ff607d33bb47821ae559b0ff091ffd31bd38dbc7ba6a";
+    assert_eq!(sha256(&frame), recorded_on, "the peer's answers were recorded on these pixels");
+
+    // face_recognition 1.3.0 on dlib 20.0.1: top, right, bottom, left with one upsampling, best first, and the chip's SHA-256.
+    let recorded = [
+        ([171, 378, 246, 303], "5c1335ba13158df502baa2a4f494dab4baf48496e2e677318cbe4824d1d26805"),
+        ([245, 527, 297, 475], "92ebd230d3ac3a6c0d89cf17045085238c8ca91dacaa7bf001cc3fcbd3e3efe5"),
+        ([116, 163, 223, 55], "b24db416fef60d1328df98a64bf4bf13a0a33c0807c8fb49e912a9762296d4ca"),
+    ];
+    let boxes = |engine: &VisionEngine| -> Vec<Rect> {
+        let found = engine.detect(&frame, Purpose::Recognize).unwrap();
+        found.iter().map(|detection| trimmed(&detection.rect, &frame)).collect()
+    };
+    let found = boxes(&AUTO);
+    assert_eq!(found.len(), recorded.len(), "{found:?}");
+    for (rect, (sides, chip)) in found.iter().zip(recorded) {
+        assert_eq!([rect.top, rect.right, rect.bottom, rect.left], sides);
+        assert_eq!(sha256(&extract_chip(&frame, &AUTO.landmarks(&frame, rect))), chip, "chip of {sides:?}");
+    }
+    // The same without: the smallest is not found, the others a little elsewhere.
+    let found = boxes(&engine(Detector::Auto, DetectorMode::Fast, 80));
+    let sides: Vec<_> = found.iter().map(|rect| [rect.top, rect.right, rect.bottom, rect.left]).collect();
+    assert_eq!(sides, [[173, 373, 245, 301], [123, 169, 227, 65]]);
+}
+
+#[test]
+fn without_hogs_filters_the_cnn_recognises_too() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for name in ["face_detector.onnx", "face_embedder.onnx", "face_landmarks.bin"] {
+        std::os::unix::fs::symlink(models().path().canonicalize().unwrap().join(name), folder.path().join(name))
+            .unwrap();
+    }
+    let settings = VisionSettings { detector: Detector::Auto, mode: DetectorMode::Fast, min_size: 40, threads: 2 };
+    let engine = VisionEngine::load(&ModelsDir::new(folder.path()), settings.clone()).unwrap();
+    assert!(engine.describe_detectors().contains("models pull hog"), "{}", engine.describe_detectors());
+    let scan = engine.scan_blocking(&std::fs::read(sample("obama2.jpg")).unwrap(), Purpose::Recognize).unwrap();
+    assert_eq!((scan.faces.len(), scan.min_size), (1, 80));
+    assert!(
+        VisionEngine::load(&ModelsDir::new(folder.path()), VisionSettings { detector: Detector::Hog, ..settings })
+            .is_err()
+    );
 }
 
 #[test]

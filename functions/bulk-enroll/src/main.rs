@@ -24,17 +24,10 @@ struct Notification {
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
     let engine = attendance_faces::engine(&container)?;
-    let min_size = engine.enrollment_min_size();
     let (push, clock) = (container.aws.push(), Arc::new(SystemClock));
     let multi_face = container.environment.multi_face()?;
-    let enroller = Enroller::new(
-        Arc::new(engine),
-        container.aws.bulk_gallery(),
-        push.clone(),
-        clock.clone(),
-        multi_face,
-        min_size,
-    );
+    let enroller =
+        Enroller::new(Arc::new(engine), container.aws.bulk_gallery(), push.clone(), clock.clone(), multi_face);
     let settler = Settler { inbox: container.aws.inbox(), enroller, push, clock };
     let settle = async |event: LambdaEvent<SqsEvent>| -> Result<(), Error> {
         for message in event.payload.records {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use attendance::ports::{Push, ScanError};
-use attendance::{BulkEntry, BulkRefusal, Clock, EnrollError, Enroller, Message, PhotoDigest, StudentId};
+use attendance::{BulkEntry, Clock, EnrollError, Enroller, Message, PhotoDigest, StudentId};
 use attendance_aws::{Inbox, InboxObject};
 use attendance_http::{ApiError, Code};
 use lambda_runtime::Error;
@@ -27,6 +27,12 @@ struct Refusal {
     msg: String,
 }
 
+impl From<&ApiError> for Refusal {
+    fn from(error: &ApiError) -> Self {
+        Self { code: error.code(), msg: error.to_string() }
+    }
+}
+
 impl Settler {
     /// Settles the key of a notification, whatever the notification says happened.
     pub(crate) async fn settle(&self, key: &str) -> Result<(), Error> {
@@ -38,11 +44,7 @@ impl Settler {
                 if self.inbox.read(key, 0).await?.is_none() {
                     return Ok(self.inbox.report(path, None).await?);
                 }
-                let code = match refusal {
-                    BulkRefusal::UnsupportedImage | BulkRefusal::Misplaced => Code::UnsupportedImage,
-                    BulkRefusal::InvalidStudentId(_) => Code::InvalidStudentId,
-                };
-                self.refuse(path, &Refusal { code, msg: refusal.to_string() }).await
+                self.refuse(path, &Refusal::from(&ApiError::from(refusal))).await
             }
         }
     }
@@ -82,7 +84,7 @@ impl Settler {
         match outcome.map_err(ApiError::from) {
             Ok(digest) => Ok(Ok(digest)),
             Err(error) if error.code().status().is_server_error() => Err(error.into()),
-            Err(error) => Ok(Err(Refusal { code: error.code(), msg: error.to_string() })),
+            Err(error) => Ok(Err((&error).into())),
         }
     }
 

@@ -11,14 +11,12 @@ use lambda_http::Error;
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
     let engine = attendance_faces::engine(&container)?;
-    let min_size = engine.enrollment_min_size();
     let enroller = Enroller::new(
         Arc::new(engine),
         container.aws.gallery(),
         container.aws.push(),
         Arc::new(SystemClock),
         container.environment.multi_face()?,
-        min_size,
     );
     container.serve(enroll_routes(Arc::new(enroller), container.uploads(), Work::default())).await
 }

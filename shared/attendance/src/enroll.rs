@@ -27,7 +27,7 @@ pub enum EnrollError {
         "no face was found in the image; send a photograph that shows one face clearly, at least {min_size} pixels wide"
     )]
     NoFace {
-        /// The smallest face that is looked for, in pixels.
+        /// The smallest face that was looked for in this picture, in pixels.
         min_size: u32,
     },
     /// Several people in it.
@@ -62,11 +62,10 @@ pub struct Enroller {
     push: Arc<dyn Push>,
     clock: Arc<dyn Clock>,
     multi_face: MultiFace,
-    min_size: u32,
 }
 
 impl Enroller {
-    /// An enroller over these ports. `min_size` is the smallest face that the engine looks for, in pixels.
+    /// An enroller over these ports.
     #[must_use]
     pub fn new(
         engine: Arc<dyn FaceEngine>,
@@ -74,9 +73,8 @@ impl Enroller {
         push: Arc<dyn Push>,
         clock: Arc<dyn Clock>,
         multi_face: MultiFace,
-        min_size: u32,
     ) -> Self {
-        Self { engine, store, push, clock, multi_face, min_size }
+        Self { engine, store, push, clock, multi_face }
     }
 
     /// Enrols one photograph, and returns what was stored. The same bytes for the same student are stored once: a repeat
@@ -90,7 +88,7 @@ impl Enroller {
             return Ok(Receipt { student: student.clone(), saved, new: false });
         }
         let scan = self.engine.scan(photo.clone(), Purpose::Enroll).await?;
-        let faces = self.choose(scan.faces)?;
+        let faces = self.choose(scan.faces, scan.min_size)?;
         let at = self.clock.now();
         let enrollment = Enrollment {
             id: EnrollmentId::generate(),
@@ -111,9 +109,9 @@ impl Enroller {
         Ok(Receipt { student: student.clone(), saved, new })
     }
 
-    fn choose(&self, mut faces: Vec<Face>) -> Result<Vec<Face>, EnrollError> {
+    fn choose(&self, mut faces: Vec<Face>, min_size: u32) -> Result<Vec<Face>, EnrollError> {
         match (faces.len(), self.multi_face) {
-            (0, _) => Err(EnrollError::NoFace { min_size: self.min_size }),
+            (0, _) => Err(EnrollError::NoFace { min_size }),
             (1, _) | (_, MultiFace::All) => Ok(faces),
             (_, MultiFace::Largest) => {
                 faces.sort_by_key(|face| std::cmp::Reverse(face.face_box.area()));

@@ -188,4 +188,7 @@ pub struct Scan {
     pub format: PhotoFormat,
     /// The faces, most confident detection first.
     pub faces: Vec<Face>,
+    /// The side in pixels of the smallest face that was looked for: more than usual in a picture so large that it was looked
+    /// at in a smaller size.
+    pub min_size: u32,
 }

@@ -33,14 +33,16 @@ pub enum ScanError {
         format: &'static str,
     },
     /// Too many pixels.
-    #[error("the image has {width} x {height} pixels; at most {limit} megapixels are allowed")]
+    #[error("the image has {width} x {height} pixels; allowed are {megapixels} megapixels, and {side} pixels a side")]
     TooManyPixels {
         /// Width in pixels, as the file claims.
         width: u32,
         /// Height in pixels, as the file claims.
         height: u32,
-        /// The limit in megapixels.
-        limit: u32,
+        /// The most megapixels.
+        megapixels: u32,
+        /// The most pixels a side.
+        side: u32,
     },
     /// Too many bytes.
     #[error("the image has {size} bytes; at most {limit} are allowed")]

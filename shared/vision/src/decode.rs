@@ -11,6 +11,9 @@ use image::{DynamicImage, ImageDecoder, ImageError, Limits, RgbImage};
 pub const MAX_BYTES: usize = 20 * 1024 * 1024;
 /// The largest picture, in megapixels (of 1,000,000 pixels).
 pub const MAX_MEGAPIXELS: u32 = 50;
+/// The longest side, in pixels. Detectors pad every row: without it a line of one pixel by fifty million, which is a file of
+/// some kilobytes, would take gigabytes.
+pub const MAX_SIDE: u32 = 30_000;
 /// What a decoder may allocate beside the pixels it returns.
 const MAX_ALLOC: u64 = 512 * 1024 * 1024;
 
@@ -49,8 +52,9 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, ScanError> {
 
 fn pixels(mut decoder: impl ImageDecoder) -> Result<RgbImage, ScanError> {
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > u64::from(MAX_MEGAPIXELS) * 1_000_000 {
-        return Err(ScanError::TooManyPixels { width, height, limit: MAX_MEGAPIXELS });
+    let many = u64::from(width) * u64::from(height) > u64::from(MAX_MEGAPIXELS) * 1_000_000;
+    if many || width.max(height) > MAX_SIDE {
+        return Err(ScanError::TooManyPixels { width, height, megapixels: MAX_MEGAPIXELS, side: MAX_SIDE });
     }
     decoder.set_limits(limits()).map_err(refusal)?;
     let orientation = decoder.orientation().map_err(refusal)?;
@@ -211,14 +215,25 @@ mod tests {
 
     #[test]
     fn a_header_that_claims_too_much_is_refused_before_anything_is_allocated() {
+        // Also a line: it has few pixels, but detectors pad every row.
+        for (wide, high) in [(60_000u32, 60_000u32), (1, 50_000_000), (30_001, 1)] {
+            let refused = decode(&claiming(wide, high)).unwrap_err();
+            let ScanError::TooManyPixels { width, height, .. } = refused else { panic!("{refused}") };
+            assert_eq!((width, height), (wide, high));
+        }
+        assert!(matches!(decode(&claiming(30_000, 1)), Err(ScanError::Invalid { .. })), "it goes on to the pixels");
+    }
+
+    /// A PNG whose header claims this size, and nothing else of worth.
+    fn claiming(width: u32, height: u32) -> Vec<u8> {
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
-        png.extend(60_000u32.to_be_bytes());
-        png.extend(60_000u32.to_be_bytes());
+        png.extend(width.to_be_bytes());
+        png.extend(height.to_be_bytes());
         png.extend([8, 2, 0, 0, 0]);
         let crc = crc32(&png[12..]);
         png.extend(crc.to_be_bytes());
         png.extend(b"\0\0\0\x04IDAT\x78\x9c\0\0");
-        assert!(matches!(decode(&png), Err(ScanError::TooManyPixels { width: 60_000, height: 60_000, limit: 50 })));
+        png
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

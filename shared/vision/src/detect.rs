@@ -4,7 +4,7 @@ use attendance::ports::Purpose;
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
-use crate::cnn::{CnnDetector, DetectorMode, WINDOW};
+use crate::cnn::{CnnDetector, DetectorMode};
 use crate::geometry::{Detection, Rect};
 use crate::hog::{HogDetection, HogDetector, HogSearch};
 use crate::yunet::YunetDetector;
@@ -27,62 +27,102 @@ pub enum Detector {
 
 /// The most pixels that a detector looks at, so that the time for one picture is bounded: about a second on one core.
 /// A larger picture is shrunk first, and the smallest face found grows with it.
-fn pixel_limit(detector: Detector, mode: DetectorMode) -> f64 {
-    match (detector, mode) {
-        (Detector::Hog | Detector::Auto, _) => 16e6,
-        (Detector::Cnn, DetectorMode::Exact) => 4e6,
-        (Detector::Cnn, DetectorMode::Fast) => 1.2e6,
-        (Detector::Yunet, _) => 2e6,
-    }
-}
+const HOG_PIXELS: f64 = 16e6;
+const CNN_PIXELS: f64 = 1.2e6;
+const EXACT_CNN_PIXELS: f64 = 4e6;
+const YUNET_PIXELS: f64 = 2e6;
 
-/// The smallest face that YuNet finds well, in pixels of its input: half of the CNN's window.
+/// The smallest face that HOG and the CNN find, in pixels of what they look at.
+const DLIB_FACE: f64 = 80.0;
+/// The smallest face that YuNet finds well, in pixels of its input.
 const YUNET_FACE: f64 = 40.0;
 
-/// The detectors that are loaded.
-pub(crate) struct Detectors {
-    pub(crate) cnn: Option<CnnDetector>,
-    pub(crate) hog: Option<HogDetector>,
-    pub(crate) yunet: Option<YunetDetector>,
+/// The detectors that are loaded, by the setting that asked for them.
+pub(crate) enum Detectors {
+    /// `hog` is absent where its filters are not installed.
+    Auto {
+        hog: Option<HogDetector>,
+        cnn: CnnDetector,
+    },
+    Cnn(CnnDetector),
+    Hog(HogDetector),
+    Yunet(YunetDetector),
+}
+
+/// What a detector found in a picture.
+pub(crate) struct Found {
+    /// Best score first, not cut at the picture's edges, in its pixels.
+    pub(crate) detections: Vec<Detection>,
+    /// The side of the smallest face that was looked for, in pixels of the picture.
+    pub(crate) min_size: u32,
 }
 
 impl Detectors {
-    /// The faces in `picture`, best score first, not cut at its edges.
+    /// The faces in `picture`.
     pub(crate) fn detect(
         &self,
         picture: &RgbImage,
         purpose: Purpose,
         settings: &VisionSettings,
-    ) -> Result<Vec<Detection>, VisionError> {
+    ) -> Result<Found, VisionError> {
         let pixels = f64::from(picture.width()) * f64::from(picture.height());
         let least = f64::from(settings.min_size);
-        match (self, settings.detector, purpose) {
-            (Self { yunet: Some(yunet), .. }, Detector::Yunet, _) => {
-                let scale = (YUNET_FACE / least).min(1.0);
-                at_scale(picture, bounded(scale, pixels, Detector::Yunet, settings.mode), |p| yunet.detect(p))
-            }
-            (Self { hog: Some(hog), .. }, Detector::Hog, _)
-            | (Self { hog: Some(hog), .. }, Detector::Auto, Purpose::Recognize) => {
-                let limit = pixel_limit(Detector::Hog, settings.mode);
-                // One upsampling doubles both sides.
-                let upsample = u32::from(settings.min_size < WINDOW && pixels * 4.0 <= limit);
-                let scale = bounded(1.0, pixels, Detector::Hog, settings.mode);
+        match (self, purpose) {
+            (Self::Hog(hog), _) | (Self::Auto { hog: Some(hog), .. }, Purpose::Recognize) => {
+                let wanted = if least < DLIB_FACE { 2.0 } else { 1.0 };
+                let zoom = bounded(wanted, pixels, HOG_PIXELS);
+                // dlib's own doubling where there is room for it, for its decisions; else a size between.
+                let (scale, upsample) = if zoom < 2.0 { (zoom, 0) } else { (1.0, 1) };
                 let search = HogSearch { upsample, adjust: 0.0, min_size: (least * scale) as u32 };
-                at_scale(picture, scale, |p| Ok(hog.detect(p, &search).iter().map(Detection::from).collect()))
+                let detections =
+                    at_scale(picture, scale, |p| Ok(hog.detect(p, &search).iter().map(Detection::from).collect()))?;
+                Ok(Found { detections, min_size: smallest(least, DLIB_FACE / zoom) })
             }
-            (Self { cnn: Some(cnn), .. }, _, _) => {
-                // An embedding of a face under 80 pixels is no good to enrol, so only a caller who chose the CNN for
-                // everything pays for enlarging the picture.
-                let window = f64::from(WINDOW);
-                let largest = if settings.detector == Detector::Cnn { 2.0 } else { 1.0 };
-                let scale = (window / least).min(largest);
-                at_scale(picture, bounded(scale, pixels, Detector::Cnn, settings.mode), |p| {
-                    cnn.detect(p, settings.mode)
-                })
+            // An embedding of a face under 80 pixels is no good to enrol, so only a caller who chose the CNN for everything
+            // pays for enlarging the picture.
+            (Self::Auto { cnn, .. }, _) => by_cnn(cnn, picture, (DLIB_FACE / least).min(1.0), settings.mode),
+            (Self::Cnn(cnn), _) => by_cnn(cnn, picture, (DLIB_FACE / least).min(2.0), settings.mode),
+            (Self::Yunet(yunet), _) => {
+                let scale = bounded((YUNET_FACE / least).min(1.0), pixels, YUNET_PIXELS);
+                let detections = at_scale(picture, scale, |p| yunet.detect(p))?;
+                Ok(Found { detections, min_size: smallest(least, YUNET_FACE / scale) })
             }
-            _ => Ok(Vec::new()),
         }
     }
+
+    /// What looks for which faces in pictures of usual size, for the operator.
+    pub(crate) fn describe(&self, settings: &VisionSettings) -> String {
+        let from = |least: f64| smallest(f64::from(settings.min_size), least);
+        let cnn = match settings.mode {
+            DetectorMode::Fast => "CNN",
+            DetectorMode::Exact => "CNN (exact)",
+        };
+        match self {
+            Self::Auto { hog: Some(_), .. } => {
+                format!("HOG from {} px to recognise, {cnn} from {} px to enrol", from(40.0), from(DLIB_FACE))
+            }
+            Self::Auto { hog: None, .. } => format!(
+                "{cnn} from {} px; HOG's filters are not installed (`attendance models pull hog`)",
+                from(DLIB_FACE)
+            ),
+            Self::Cnn(_) => format!("{cnn} from {} px", from(40.0)),
+            Self::Hog(_) => format!("HOG from {} px", from(40.0)),
+            Self::Yunet(_) => format!("YuNet from {} px", from(YUNET_FACE)),
+        }
+    }
+}
+
+fn by_cnn(cnn: &CnnDetector, picture: &RgbImage, scale: f64, mode: DetectorMode) -> Result<Found, VisionError> {
+    let pixels = f64::from(picture.width()) * f64::from(picture.height());
+    let limit = if mode == DetectorMode::Exact { EXACT_CNN_PIXELS } else { CNN_PIXELS };
+    let scale = bounded(scale, pixels, limit);
+    let detections = at_scale(picture, scale, |p| cnn.detect(p, mode))?;
+    Ok(Found { detections, min_size: smallest(0.0, DLIB_FACE / scale) })
+}
+
+/// The smallest face looked for where these are bounds of it.
+fn smallest(asked: f64, found: f64) -> u32 {
+    asked.max(found).ceil() as u32
 }
 
 impl From<&HogDetection> for Detection {
@@ -92,9 +132,9 @@ impl From<&HogDetection> for Detection {
     }
 }
 
-/// The scale, or the largest one that keeps the detector's pixel limit.
-fn bounded(scale: f64, pixels: f64, detector: Detector, mode: DetectorMode) -> f64 {
-    scale.min((pixel_limit(detector, mode) / pixels.max(1.0)).sqrt())
+/// The scale, or the largest one at which there are no more pixels than `limit`.
+fn bounded(scale: f64, pixels: f64, limit: f64) -> f64 {
+    scale.min((limit / pixels.max(1.0)).sqrt())
 }
 
 /// What `detect` finds in the picture at another scale, in pixels of the picture.
@@ -123,4 +163,20 @@ fn at_scale(
         };
     }
     Ok(detections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detectors_pixels_are_bounded() {
+        let megapixels = |m: f64| m * 1e6;
+        assert_eq!(bounded(2.0, megapixels(4.0), HOG_PIXELS), 2.0);
+        // A camera of 12 megapixels is looked at a little enlarged, one of 50 in a smaller size.
+        assert_eq!(smallest(40.0, DLIB_FACE / bounded(2.0, megapixels(12.0), HOG_PIXELS)), 70);
+        assert_eq!(smallest(40.0, DLIB_FACE / bounded(2.0, megapixels(50.0), HOG_PIXELS)), 142);
+        assert_eq!(smallest(0.0, DLIB_FACE / bounded(1.0, megapixels(12.0), CNN_PIXELS)), 253);
+        assert_eq!(smallest(100.0, DLIB_FACE / 2.0), 100, "what is asked for");
+    }
 }

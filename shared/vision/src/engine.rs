@@ -13,11 +13,11 @@ use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::cnn::{CnnDetector, WINDOW};
+use crate::cnn::CnnDetector;
 use crate::detect::Detectors;
 use crate::embed::Embedder;
 use crate::hog::HogDetector;
-use crate::stages::{Picture, decode, extract_chip, face_box, trimmed};
+use crate::stages::{Detection, decode, extract_chip, face_box, trimmed};
 use crate::yunet::YunetDetector;
 use crate::{Detector, VisionError, VisionSettings};
 
@@ -54,14 +54,10 @@ impl VisionEngine {
         let threads = settings.threads.max(1);
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("vision-{i}")).build()?;
-        let detector = settings.detector;
-        let with_hog =
-            detector == Detector::Hog || (detector == Detector::Auto && models.missing(&[ModelName::Hog]).is_empty());
-        let with_cnn = matches!(detector, Detector::Cnn | Detector::Auto);
         let (embedder, (landmarks, detectors)) = pool.install(|| {
             rayon::join(
                 || Embedder::parse(&models.verify(ModelName::Embedder)?),
-                || rayon::join(|| load_landmarks(models), || load_detectors(models, detector, with_cnn, with_hog)),
+                || rayon::join(|| load_landmarks(models), || load_detectors(models, settings.detector)),
             )
         });
         let models = Models { embedder: embedder?, landmarks: landmarks?, detectors: detectors? };
@@ -75,13 +71,10 @@ impl VisionEngine {
         })
     }
 
-    /// The smallest face, in pixels, that an enrolment looks for.
+    /// Which detector looks for faces from which size, for the operator.
     #[must_use]
-    pub fn enrollment_min_size(&self) -> u32 {
-        match self.settings.detector {
-            Detector::Auto => self.settings.min_size.max(WINDOW),
-            _ => self.settings.min_size,
-        }
+    pub fn describe_detectors(&self) -> String {
+        self.models.detectors.describe(&self.settings)
     }
 
     /// What [`scan`](FaceEngine::scan) returns, computed on the caller's thread and the engine's.
@@ -94,24 +87,19 @@ impl VisionEngine {
 
     fn scan_here(&self, photo: &[u8], purpose: Purpose) -> Result<Scan, ScanError> {
         let picture = decode(photo)?;
-        self.faces(&picture, purpose).map_err(|error| ScanError::Internal(Box::new(error))).map(|faces| {
-            let (width, height) = picture.pixels.dimensions();
-            Scan { size: FrameSize { width, height }, format: picture.format, faces }
-        })
-    }
-
-    fn faces(&self, picture: &Picture, purpose: Purpose) -> Result<Vec<Face>, VisionError> {
         let pixels = &picture.pixels;
-        self.detect(pixels, purpose)?
-            .par_iter()
-            .map(|detection| {
-                let rect = trimmed(&detection.rect, pixels);
-                let chip = extract_chip(pixels, &self.landmarks(pixels, &rect));
-                let embedding = self.embed(&chip)?;
-                let crop = (purpose == Purpose::Enroll).then(|| crop(&chip));
-                Ok(Face { face_box: face_box(&rect), embedding, crop })
-            })
-            .collect()
+        let internal = |error: VisionError| ScanError::Internal(Box::new(error));
+        let found = self.models.detectors.detect(pixels, purpose, &self.settings).map_err(internal)?;
+        let face = |detection: &Detection| {
+            let rect = trimmed(&detection.rect, pixels);
+            let chip = extract_chip(pixels, &self.landmarks(pixels, &rect));
+            let embedding = self.embed(&chip)?;
+            let crop = (purpose == Purpose::Enroll).then(|| crop(&chip));
+            Ok(Face { face_box: face_box(&rect), embedding, crop })
+        };
+        let faces = found.detections.par_iter().map(face).collect::<Result<_, _>>().map_err(internal)?;
+        let size = FrameSize { width: pixels.width(), height: pixels.height() };
+        Ok(Scan { size, format: picture.format, faces, min_size: found.min_size })
     }
 }
 
@@ -129,16 +117,20 @@ fn load_landmarks(models: &ModelsDir) -> Result<Landmarks, VisionError> {
     Landmarks::from_bytes(NAME, &models.verify(ModelName::Landmarks)?).map_err(|e| VisionError::format(NAME, e))
 }
 
-fn load_detectors(models: &ModelsDir, choice: Detector, cnn: bool, hog: bool) -> Result<Detectors, VisionError> {
-    const HOG: &str = "face_hog.bin";
-    Ok(Detectors {
-        cnn: cnn.then(|| CnnDetector::parse(&models.verify(ModelName::Detector)?)).transpose()?,
-        hog: hog
-            .then(|| HogDetector::parse(&models.verify(ModelName::Hog)?).map_err(|e| VisionError::format(HOG, e)))
-            .transpose()?,
-        yunet: (choice == Detector::Yunet)
-            .then(|| YunetDetector::parse(&models.verify(ModelName::Yunet)?))
-            .transpose()?,
+fn load_detectors(models: &ModelsDir, choice: Detector) -> Result<Detectors, VisionError> {
+    let cnn = || CnnDetector::parse(&models.verify(ModelName::Detector)?);
+    let hog = || {
+        let filters = models.verify(ModelName::Hog)?;
+        HogDetector::parse(&filters).map_err(|e| VisionError::format("face_hog.bin", e))
+    };
+    Ok(match choice {
+        Detector::Auto => {
+            let there = models.missing(&[ModelName::Hog]).is_empty();
+            Detectors::Auto { hog: there.then(hog).transpose()?, cnn: cnn()? }
+        }
+        Detector::Cnn => Detectors::Cnn(cnn()?),
+        Detector::Hog => Detectors::Hog(hog()?),
+        Detector::Yunet => Detectors::Yunet(YunetDetector::parse(&models.verify(ModelName::Yunet)?)?),
     })
 }
 

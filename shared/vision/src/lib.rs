@@ -23,7 +23,7 @@ pub mod stages;
 mod yunet;
 
 pub use cnn::DetectorMode;
-pub use decode::{MAX_BYTES, MAX_MEGAPIXELS};
+pub use decode::{MAX_BYTES, MAX_MEGAPIXELS, MAX_SIDE};
 pub use detect::Detector;
 pub use engine::VisionEngine;
 pub use error::VisionError;

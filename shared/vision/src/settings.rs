@@ -60,8 +60,8 @@ impl VisionSettings {
             min_size: environment.value(
                 "FACE_MIN_SIZE",
                 min_size,
-                "a whole number of pixels from 20 to 2000",
-                |text| text.parse().ok().filter(|n| (20..=2000).contains(n)),
+                "a whole number of pixels from 40 to 2000",
+                |text| text.parse().ok().filter(|n| (40..=2000).contains(n)),
             )?,
             threads: environment.value("ATTENDANCE_THREADS", cores, "a whole number from 1 to 1024", |text| {
                 text.parse().ok().filter(|n| (1..=1024).contains(n))
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(message, "FACE_DETECTOR is `best`; allowed is auto, hog, cnn or yunet");
         for (name, value) in [
             ("FACE_DETECTOR_MODE", "Fast"),
-            ("FACE_MIN_SIZE", "19"),
+            ("FACE_MIN_SIZE", "39"),
             ("FACE_MIN_SIZE", "40px"),
             ("ATTENDANCE_THREADS", "0"),
             ("ATTENDANCE_THREADS", "1025"),

@@ -16,7 +16,7 @@ impl VisionEngine {
     /// # Errors
     /// [`VisionError`] where a network fails.
     pub fn detect(&self, picture: &RgbImage, purpose: Purpose) -> Result<Vec<Detection>, VisionError> {
-        self.models.detectors.detect(picture, purpose, &self.settings)
+        Ok(self.models.detectors.detect(picture, purpose, &self.settings)?.detections)
     }
 
     /// The five landmarks of the face in this box, which was [`trimmed`], in pixels of the picture: outer and inner corner

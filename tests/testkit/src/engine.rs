@@ -77,7 +77,7 @@ impl FaceEngine for FakeEngine {
             return Err(ScanError::Overloaded);
         }
         let faces = read(&photo, purpose).ok_or(ScanError::Invalid { reason: "is no made-up picture".into() })?;
-        Ok(Scan { size: FrameSize { width: 640, height: 480 }, format: PhotoFormat::Jpeg, faces })
+        Ok(Scan { size: FrameSize { width: 640, height: 480 }, format: PhotoFormat::Jpeg, faces, min_size: 80 })
     }
 }
 

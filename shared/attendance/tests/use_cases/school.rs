@@ -94,7 +94,6 @@ impl School {
             Arc::new(self.push.clone()),
             self.clock.clone(),
             multi_face,
-            80,
         )
     }
 

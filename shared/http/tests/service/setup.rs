@@ -31,7 +31,9 @@ impl FaceEngine for Engine {
     async fn scan(&self, photo: Bytes, purpose: Purpose) -> Result<Scan, ScanError> {
         match &photo[..] {
             b"heic" => Err(ScanError::Unsupported { format: "HEIC" }),
-            b"many pixels" => Err(ScanError::TooManyPixels { width: 10_000, height: 10_000, limit: 50 }),
+            b"many pixels" => {
+                Err(ScanError::TooManyPixels { width: 10_000, height: 10_000, megapixels: 50, side: 30_000 })
+            }
             b"fault" => Err(ScanError::Internal("a secret of the inside".into())),
             b"panic" => panic!("a scan that panics"),
             slow if slow.starts_with(b"slow ") => {
@@ -84,7 +86,7 @@ impl Service {
         let engine: Arc<dyn FaceEngine> = Arc::new(Engine(FakeEngine::default()));
         let store = Arc::new(gallery.clone());
         let told = Arc::new(push.clone());
-        let enroller = Enroller::new(engine.clone(), store.clone(), told.clone(), clock.clone(), MultiFace::Reject, 80);
+        let enroller = Enroller::new(engine.clone(), store.clone(), told.clone(), clock.clone(), MultiFace::Reject);
         let cache = GalleryCache::new(store.clone(), engine.model().clone());
         let recognizer = Arc::new(Recognizer::new(engine, cache, Tolerance::new(0.45).expect("a distance")));
         let enabled = wishes.webhook.is_some();
@@ -108,7 +110,7 @@ impl Service {
             watch: Some(told),
         };
         let settings = Settings {
-            access: Access::parse(wishes.keys),
+            access: Access::parse(wishes.keys).expect("keys"),
             origins: Origins::parse(wishes.origins).expect("origins"),
             uploads: wishes.uploads,
             websocket_url: wishes.websocket_url,
