@@ -195,3 +195,53 @@ test('it fits a phone, a tablet and a desktop, in both languages', async () => {
     }
   }
 });
+
+test('a picture that is too large for the service is sent smaller', async () => {
+  const server = await Server.start();
+  try {
+    const page = await visit(browser, `${server.origin}/enrol`, { expected: /status of 413/ });
+    const sizes = [];
+    await page.route('**/enroll', async (route) => {
+      const size = route.request().postDataBuffer().length;
+      sizes.push(size);
+      if (sizes.length > 1) return route.continue();
+      const msg = 'the image is larger than 4 MiB';
+      return route.fulfill({ status: 413, json: { ok: false, code: 'image_too_large', msg } });
+    });
+    // What a camera of many pixels makes: the same picture, and much more.
+    const large = Buffer.concat([readFileSync(sample('obama')), Buffer.alloc(5 << 20)]);
+    await page.getByLabel('Student id').fill('obama');
+    await page.locator('#files').setInputFiles({ name: 'large.jpg', mimeType: 'image/jpeg', buffer: large });
+    await summary(page, '1 of 1 pictures done: 1 saved, 0 refused');
+    assert.ok(sizes.length === 2 && sizes[1] < sizes[0] / 4, `${sizes} bytes`);
+    const { results } = await server.post('/recognize', {}, sample('obama2'));
+    assert.equal(results[0].label, 'obama');
+    page.check();
+    await page.context().close();
+  } finally {
+    await server.remove();
+  }
+});
+
+test('a picture at which the service fails does not hold up the others', async () => {
+  const server = await Server.start();
+  try {
+    const page = await visit(browser, `${server.origin}/enrol`, { expected: /status of 500/ });
+    let faults = 0;
+    await page.route('**/enroll', async (route) => {
+      if (!route.request().postDataBuffer().includes('poison')) return route.continue();
+      faults += 1;
+      return route.fulfill({ status: 500, json: { ok: false, code: 'internal', msg: 'a fault' } });
+    });
+    await page.getByLabel('Student id').fill('obama');
+    const poison = { name: 'poison.jpg', mimeType: 'image/jpeg', buffer: readFileSync(sample('biden')) };
+    await page.locator('#files').setInputFiles([poison, { ...poison, name: 'good.jpg', buffer: readFileSync(sample('obama')) }]);
+    await summary(page, '2 of 2 pictures done: 1 saved, 1 refused');
+    assert.equal(faults, 3);
+    await page.getByText('The server failed at this picture').waitFor();
+    page.check();
+    await page.context().close();
+  } finally {
+    await server.remove();
+  }
+});

@@ -6,8 +6,9 @@ import { has, t } from './text.js';
 const PATIENCE_MS = 20_000;
 
 /**
- * A call that did not succeed. `kind` is `away` (no answer, or none of this service), `key` (the access key is missing
- * or wrong), `busy` (ask again later) or `refused` (what was sent cannot be used; `code` says why).
+ * A call that did not succeed. `kind` is `away` (no answer, or none of this service), `fault` (the service failed at it),
+ * `key` (the access key is missing or wrong), `busy` (ask again later) or `refused` (what was sent cannot be used; `code`
+ * says why).
  */
 export class Refusal extends Error {
   constructor(kind, message, { code = '', retryAfter = 0 } = {}) {
@@ -55,7 +56,7 @@ export async function call(path, { form, query = {} } = {}) {
   if (response.status === 401 || response.status === 403) throw new Refusal('key', t('server.key'), { code });
   const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
   if (response.status === 503 || response.status === 429) throw new Refusal('busy', t('server.busy'), { code, retryAfter });
-  if (response.status >= 500) throw new Refusal('away', t('server.fault'), { code });
+  if (response.status >= 500) throw new Refusal('fault', t('server.fault'), { code });
   throw new Refusal('refused', has(`code.${code}`) ? t(`code.${code}`) : msg, { code });
 }
 

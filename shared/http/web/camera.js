@@ -83,10 +83,10 @@ export class Camera extends EventTarget {
 
 const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
 
-/** A part of a video's picture (`{x, y, width, height}` in its pixels) as a JPEG of `size`. */
-export function capture(video, part, size, canvas) {
+/** A part of a picture, a video's for one (`{x, y, width, height}` in its pixels) as a JPEG of `size`. */
+export function capture(picture, part, size, canvas) {
   Object.assign(canvas, size);
-  canvas.getContext('2d').drawImage(video, part.x, part.y, part.width, part.height, 0, 0, size.width, size.height);
+  canvas.getContext('2d').drawImage(picture, part.x, part.y, part.width, part.height, 0, 0, size.width, size.height);
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the browser made no JPEG'))), 'image/jpeg', 0.9);
   });

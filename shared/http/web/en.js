@@ -82,6 +82,7 @@ export const words = {
   'enrol.drop.help': 'JPEG, PNG or WebP. A folder of many students holds one folder for each, named by the student id.',
   'enrol.results': 'Pictures',
   'enrol.stop': 'Stop',
+  'enrol.fault': 'The server failed at this picture. Choose it once more later.',
   'enrol.stopped': 'Not sent',
   'enrol.waiting': 'Waiting',
   'enrol.sending': 'Sending…',

@@ -12,6 +12,10 @@ import { t } from './text.js';
 /** Pictures on their way at once: the next one travels while the service looks at this one. */
 const SIDE_BY_SIDE = 2;
 const MOST_WAIT_MS = 8000;
+/** How often a picture is sent at which the service fails. */
+const FAULTS = 3;
+/** The longer side of a picture that is made smaller, in pixels: plenty for one face. */
+const SMALLER_SIDE = 2400;
 const STUDENT = /^(?!unknown$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/i;
 
 const openSettings = offerSettings(config, { camera: true });
@@ -84,9 +88,18 @@ async function send() {
       notice(null);
     } catch (problem) {
       if (!problem.kind) throw problem;
-      if (problem.kind === 'refused') {
+      const smaller = problem.code === 'image_too_large' && !item.smaller && (await madeSmaller(item.file));
+      if (problem.kind === 'fault') item.faults = (item.faults ?? 0) + 1;
+      if (smaller) {
+        Object.assign(item, { file: smaller, smaller: true });
+        queue.unshift(item);
+      } else if (problem.kind === 'refused') {
         count.refused += 1;
         mark(item, 'refused', problem.message);
+      } else if (item.faults >= FAULTS) {
+        // The others need not wait for it any longer.
+        count.refused += 1;
+        mark(item, 'refused', t('enrol.fault'));
       } else {
         queue.unshift(item);
         mark(item, 'waiting', t('enrol.waiting'));
@@ -99,6 +112,17 @@ async function send() {
   }
   sending -= 1;
   tell();
+}
+
+/** The picture as a smaller JPEG, for a service that takes none so large; null where this browser cannot read it. */
+async function madeSmaller(file) {
+  const picture = await createImageBitmap(file).catch(() => null);
+  if (!picture) return null;
+  const size = fitted(picture, SMALLER_SIDE);
+  const whole = { x: 0, y: 0, width: picture.width, height: picture.height };
+  const blob = await capture(picture, whole, size, document.createElement('canvas'));
+  picture.close();
+  return new File([blob], file.name, { type: blob.type });
 }
 
 /** Shows how far it is. */

@@ -9,6 +9,10 @@ const MOST_WAIT_MS = 10_000;
 /** How often the service is asked for a sign of life, and how long it has for it. */
 const PING_MS = 15_000;
 const PONG_MS = 8000;
+/** What was told lately is told once; of older messages none comes again. */
+const SEEN = 20_000;
+/** How long a missing message may still be under way: functions post side by side. */
+const LATE_MS = 1500;
 
 /**
  * Tells `message` (its `detail` is the push) and `state`. `state` is `connecting`, `open` or `waiting`; `problem` is why it
@@ -17,7 +21,10 @@ const PONG_MS = 8000;
 export class Feed extends EventTarget {
   state = 'connecting';
   problem = null;
+  /** The largest `seq` that was told. */
   #last = 0;
+  /** What was told, by its `seq` and time: a service that lost its data counts from the beginning. */
+  #seen = new Set();
   #waiting = new AbortController();
   #socket = null;
 
@@ -45,7 +52,11 @@ export class Feed extends EventTarget {
 
   /** Tries at once what it waits to try; with `anew`, also gives up the connection it has. */
   wake({ anew = false } = {}) {
-    if (anew) this.#socket?.close();
+    if (anew) {
+      // It may be another service's.
+      this.#last = 0;
+      this.#socket?.close();
+    }
     this.#waiting.abort();
     this.#waiting = new AbortController();
   }
@@ -57,9 +68,9 @@ export class Feed extends EventTarget {
     if (location.protocol === 'https:') url.protocol = 'wss:';
     if (settings.key) url.searchParams.set('key', settings.key);
     const socket = (this.#socket = new WebSocket(url));
-    const seen = new Set();
     let opened = 0;
     let silence = 0;
+    let late = 0;
     const send = (action) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(action));
     const pings = setInterval(() => {
       send({ action: 'ping' });
@@ -77,18 +88,28 @@ export class Feed extends EventTarget {
         silence = 0;
         const message = JSON.parse(data);
         if (message.seq !== undefined) {
-          if (seen.has(message.seq)) return;
-          seen.add(message.seq);
-          this.#last = message.seq;
+          if (!this.#isNews(message)) return;
+          const before = this.#last;
+          if (before > 0 && message.seq > before + 1) late ||= setTimeout(() => ((late = 0), send({ action: 'resume', since: before })), LATE_MS);
+          this.#last = Math.max(before, message.seq);
         }
         this.dispatchEvent(new CustomEvent('message', { detail: message }));
       };
       socket.onclose = () => {
         clearInterval(pings);
         clearTimeout(silence);
+        clearTimeout(late);
         resolve(opened ? performance.now() - opened : 0);
       };
     });
+  }
+
+  #isNews({ seq, ts }) {
+    const name = `${seq} ${ts}`;
+    if (this.#seen.has(name)) return false;
+    this.#seen.add(name);
+    if (this.#seen.size > SEEN) this.#seen.delete(this.#seen.values().next().value);
+    return true;
   }
 
   #become(state, problem) {

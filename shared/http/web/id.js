@@ -82,6 +82,7 @@ export const words = {
   'enrol.drop.help': 'JPEG, PNG, atau WebP. Folder banyak siswa berisi satu folder untuk tiap siswa, dinamai dengan nomor siswa.',
   'enrol.results': 'Gambar',
   'enrol.stop': 'Berhenti',
+  'enrol.fault': 'Server gagal mengolah gambar ini. Pilih lagi nanti.',
   'enrol.stopped': 'Tidak dikirim',
   'enrol.waiting': 'Menunggu',
   'enrol.sending': 'Mengirim…',
