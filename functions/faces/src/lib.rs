@@ -2,12 +2,21 @@
 
 #![forbid(unsafe_code)]
 
+use attendance::Recognizer;
 use attendance_models::ModelsDir;
 use attendance_serverless::Container;
 use attendance_vision::{VisionEngine, VisionSettings};
 
 /// Why a container cannot look at pictures.
 type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Reads the gallery during init, so that the first picture need not wait for it. Where that fails, the first picture tries
+/// again.
+pub async fn warm(recognizer: &Recognizer) {
+    if let Err(error) = recognizer.warm().await {
+        tracing::warn!(?error, "the gallery could not be read yet");
+    }
+}
 
 /// The engine, with the models of the function's own package. To be called during init, once: a container that was
 /// reused has it already.

@@ -9,15 +9,13 @@ use attendance::{BulkRefusal, EnrollError, Enroller, Environment, Receipt, Stude
 use attendance_embedded::Database;
 use attendance_http::{ApiError, Code};
 use attendance_vision::VisionSettings;
-use bytes::Bytes;
 use clap::Args;
-
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::known_faces::KnownFaces;
 use crate::table::table;
-use crate::{Places, models};
+use crate::{Places, models, photo};
 
 /// What `bulk-enroll` takes.
 #[derive(Args)]
@@ -48,10 +46,8 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
     let threads = VisionSettings::from_environment(environment)?.threads;
     let database = Database::open(&places.data(environment))?;
     let engine = models::load_engine(places, environment)?;
-    let min_size = engine.enrollment_min_size();
     let engine: Arc<dyn FaceEngine> = Arc::new(engine);
-    let enroller =
-        Enroller::new(engine, database.gallery(), database.hub(), Arc::new(SystemClock), multi_face, min_size);
+    let enroller = Enroller::new(engine, database.gallery(), database.hub(), Arc::new(SystemClock), multi_face);
 
     let bar = ProgressBar::new(known.pictures.len() as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left").expect("a valid template"),
@@ -77,30 +73,13 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
 }
 
 async fn enroll(enroller: &Enroller, student: StudentId, path: PathBuf) -> (PathBuf, Result<Receipt, EnrollError>) {
-    let outcome = match read(path.clone()).await {
-        Ok(photo) => enroller.enroll(&student, photo).await,
-        Err(error) => Err(error.into()),
+    let file = path.clone();
+    let outcome = match tokio::task::spawn_blocking(move || photo::read(&file)).await {
+        Ok(Ok(photo)) => enroller.enroll(&student, photo).await,
+        Ok(Err(error)) => Err(error.into()),
+        Err(panic) => Err(ScanError::Internal(Box::new(panic)).into()),
     };
     (path, outcome)
-}
-
-/// The file's bytes. One that is larger than any picture may be is not read.
-async fn read(path: PathBuf) -> Result<Bytes, ScanError> {
-    const LIMIT: usize = attendance_vision::MAX_BYTES;
-    tokio::task::spawn_blocking(move || {
-        let size = std::fs::metadata(&path).map(|m| usize::try_from(m.len()).unwrap_or(usize::MAX));
-        match size {
-            Ok(size) if size > LIMIT => Err(ScanError::TooManyBytes { size, limit: LIMIT }),
-            Ok(_) => std::fs::read(&path).map(Bytes::from).map_err(unreadable),
-            Err(error) => Err(unreadable(error)),
-        }
-    })
-    .await
-    .map_err(|e| ScanError::Internal(Box::new(e)))?
-}
-
-fn unreadable(error: std::io::Error) -> ScanError {
-    ScanError::Invalid { reason: format!("file cannot be read ({error})") }
 }
 
 impl Saved {
@@ -113,11 +92,8 @@ impl Saved {
 
 impl Refusal {
     fn of_path((file, refusal): (String, BulkRefusal)) -> Self {
-        let code = match refusal {
-            BulkRefusal::UnsupportedImage | BulkRefusal::Misplaced => Code::UnsupportedImage,
-            BulkRefusal::InvalidStudentId(_) => Code::InvalidStudentId,
-        };
-        Self { file, code, reason: refusal.to_string() }
+        let error = ApiError::from(refusal);
+        Self { file, code: error.code(), reason: error.to_string() }
     }
 
     fn of_picture(folder: &Path, path: &Path, error: EnrollError) -> Self {

@@ -3,13 +3,25 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use attendance::{Environment, SettingError};
+
+/// What the names of our variables begin with.
+const OURS: [&str; 4] = ["ATTENDANCE_", "ENROLL_", "EVENT_", "FACE_"];
 
 /// The process's variables, and those of a `.env` file in the working directory where the process has none.
 pub(crate) fn load() -> Result<Environment> {
-    let own = std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
-    let mut environment: Environment = own.collect();
+    let mut own = Vec::new();
+    for (name, text) in std::env::vars_os() {
+        // Others' names and texts may be what they like.
+        let Ok(name) = name.into_string() else { continue };
+        match text.into_string() {
+            Ok(text) => own.push((name, text)),
+            Err(_) if OURS.iter().any(|ours| name.starts_with(ours)) => bail!("{name} is not text in UTF-8"),
+            Err(_) => {}
+        }
+    }
+    let mut environment: Environment = own.into_iter().collect();
     if Path::new(".env").is_file() {
         let lines = dotenvy::from_path_iter(".env").context("the file .env cannot be read")?;
         let file = lines.collect::<Result<Vec<_>, _>>().context("the file .env has a line that is not NAME=value")?;

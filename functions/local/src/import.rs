@@ -105,7 +105,7 @@ fn parse_npy(bytes: &[u8]) -> Result<Vec<Embedding>> {
         _ => bail!("its shape must be (n, 128)"),
     };
     ensure!(rows > 0, "it holds no embedding");
-    ensure!(values.len() == DIMENSIONS * rows, "its data does not fit its shape");
+    ensure!(DIMENSIONS.checked_mul(rows) == Some(values.len()), "its data does not fit its shape");
     values
         .chunks_exact(DIMENSIONS)
         .map(|row| Embedding::new(row).context("it holds a number that is not finite"))

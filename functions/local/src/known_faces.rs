@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use attendance::{BulkEntry, BulkRefusal, StudentId};
 use walkdir::WalkDir;
 
@@ -16,19 +16,29 @@ pub(crate) struct KnownFaces {
 }
 
 impl KnownFaces {
-    /// Lists the folder. Links are followed; a loop of them is an error.
+    /// Lists the folder, following links. What cannot be read is refused, and stops nothing else.
     pub(crate) fn list(folder: &Path) -> Result<Self> {
         ensure!(folder.is_dir(), "{} is not a folder; it should hold <student_id>/<any name>.jpg", folder.display());
         let mut found = Self::default();
         for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-            let entry = entry.with_context(|| format!("{} cannot be listed", folder.display()))?;
-            if entry.file_type().is_dir() {
-                continue;
-            }
-            let path = entry.into_path();
+            let (path, fault) = match entry {
+                Ok(entry) if entry.file_type().is_dir() => continue,
+                Ok(entry) => (entry.into_path(), None),
+                Err(error) if error.depth() == 0 => bail!("{} cannot be listed: {error}", folder.display()),
+                Err(error) => {
+                    let fault = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                    (error.path().unwrap_or(folder).to_owned(), Some(fault))
+                }
+            };
             let relative = path.strip_prefix(folder).unwrap_or(&path);
             let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
             let name = parts.join("/");
+            if let Some(fault) = fault {
+                if !parts.iter().any(|part| part.starts_with('.')) {
+                    found.refused.push((name, BulkRefusal::Unreadable(fault)));
+                }
+                continue;
+            }
             match BulkEntry::of(&name) {
                 BulkEntry::Picture(student) => found.pictures.push((student, path)),
                 BulkEntry::Refused(refusal) => found.refused.push((name, refusal)),

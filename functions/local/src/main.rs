@@ -10,6 +10,7 @@ mod events;
 mod import;
 mod known_faces;
 mod models;
+mod photo;
 mod receiver;
 mod recognize;
 mod samples;

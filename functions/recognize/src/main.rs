@@ -14,5 +14,6 @@ async fn main() -> Result<(), Error> {
     let engine = Arc::new(attendance_faces::engine(&container)?);
     let gallery = GalleryCache::new(container.aws.gallery(), engine.model().clone());
     let recognizer = Recognizer::new(engine, gallery, container.environment.tolerance()?);
+    attendance_faces::warm(&recognizer).await;
     container.serve(recognize_routes(Arc::new(recognizer), container.uploads())).await
 }

@@ -40,7 +40,7 @@ impl Container {
     /// # Errors
     /// Where there is none: on AWS everybody could reach it.
     pub fn access(&self) -> Result<Access, Error> {
-        Ok(Access::parse(self.environment.required("ATTENDANCE_ACCESS_KEY")?))
+        Ok(Access::parse(self.environment.required("ATTENDANCE_ACCESS_KEY")?)?)
     }
 
     /// The bounds of what is uploaded. An HTTP API waits 30 seconds.
@@ -54,7 +54,8 @@ impl Container {
     /// # Errors
     /// Where a setting does not parse, and where the Lambda runtime is gone.
     pub async fn serve(&self, routes: Router) -> Result<(), Error> {
-        let origins = Origins::parse(self.environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*"))?;
+        let origins = self.environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*");
+        let origins = Origins::parse(origins).map_err(|e| format!("ATTENDANCE_CORS_ORIGINS is `{origins}`: {e}"))?;
         lambda_http::run(numbered(guarded(routes, self.access()?, origins))).await
     }
 

@@ -18,22 +18,14 @@ pub(crate) struct Options {
 enum Suite {
     /// Unit, contract, parity and end-to-end tests: cargo, and Python with pip for the models
     Workspace,
-    /// The serverless service on a local AWS stack, on request: Python with pip
+    /// The serverless service on a local AWS stack: Python with pip
     Aws,
     /// The pages in a real browser: Node, Chromium and, for a network of its own, iproute2
     Browser,
 }
 
-impl Suite {
-    /// Whether it runs without being asked for. The local AWS stack's tests do not until they have passed here, all together,
-    /// several times in a row.
-    fn by_default(self) -> bool {
-        self != Self::Aws
-    }
-}
-
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let asked_for = |suite: &Suite| options.only.map_or(suite.by_default(), |only| only == *suite);
+    let asked_for = |suite: &Suite| options.only.is_none_or(|only| only == *suite);
     for suite in Suite::value_variants().iter().filter(|suite| asked_for(suite)) {
         match suite {
             Suite::Workspace => {

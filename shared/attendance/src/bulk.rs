@@ -21,6 +21,9 @@ pub enum BulkRefusal {
     /// The folder's name is no student id.
     #[error("the folder's name is taken as the student id: {0}")]
     InvalidStudentId(#[from] InvalidStudentId),
+    /// The file, or the folder, cannot be read.
+    #[error("it cannot be read ({0})")]
+    Unreadable(String),
     /// The file lies in no student's folder, or deeper than in one.
     #[error("a picture must lie directly in a folder named after the student, as in siswaA/front.jpg")]
     Misplaced,

@@ -85,14 +85,6 @@ impl Environment {
         })
     }
 
-    fn seconds(&self, name: &'static str, default: u64, least: f64, most: f64) -> Result<Duration, SettingError> {
-        let allowed = format!("a number of seconds from {least} to {most}");
-        self.value(name, Duration::from_secs(default), &allowed, |text| {
-            let seconds: f64 = text.parse().ok()?;
-            (least..=most).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
-        })
-    }
-
     /// `FACE_TOLERANCE`.
     ///
     /// # Errors
@@ -122,7 +114,10 @@ impl Environment {
     /// # Errors
     /// [`SettingError::NotAllowed`].
     pub fn cooldown(&self) -> Result<Duration, SettingError> {
-        self.seconds("EVENT_COOLDOWN_SECONDS", 5, 0.0, 86400.0)
+        let allowed = "a whole number of seconds from 0 to 86400";
+        self.value("EVENT_COOLDOWN_SECONDS", Duration::from_secs(5), allowed, |text| {
+            text.parse().ok().filter(|seconds| *seconds <= 86400).map(Duration::from_secs)
+        })
     }
 
     /// `ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS`. A camera waits for it, and the gateway of AWS waits 30 seconds in all.
@@ -130,7 +125,10 @@ impl Environment {
     /// # Errors
     /// [`SettingError::NotAllowed`].
     pub fn webhook_timeout(&self) -> Result<Duration, SettingError> {
-        self.seconds("ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS", 3, 0.1, 20.0)
+        let allowed = "a number of seconds from 0.1 to 20";
+        self.value("ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS", Duration::from_secs(3), allowed, |text| {
+            text.parse().ok().filter(|seconds| (0.1..=20.0).contains(seconds)).map(Duration::from_secs_f64)
+        })
     }
 
     /// `ATTENDANCE_RETRY_SCHEDULE` and `ATTENDANCE_RETRY_FOR`.
@@ -187,7 +185,7 @@ mod tests {
         for value in ["-1", "NaN", "inf", "0", "3"] {
             assert!(of("FACE_TOLERANCE", value).tolerance().is_err(), "{value}");
         }
-        for value in ["-1", "x", "90000"] {
+        for value in ["-1", "x", "90000", "0.5"] {
             assert!(of("EVENT_COOLDOWN_SECONDS", value).cooldown().is_err(), "{value}");
         }
         for value in ["0", "29", "NaN"] {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use crate::ports::{GalleryStore, StoreError};
+use crate::ports::{GalleryStore, GalleryVersion, StoreError};
 use crate::{Gallery, ModelId};
 
 /// The gallery in memory, following its store.
@@ -28,12 +28,21 @@ impl GalleryCache {
     /// # Errors
     /// [`StoreError`] where the store does not answer: an old gallery is never passed off as the current one.
     pub async fn current(&self) -> Result<Arc<Gallery>, StoreError> {
-        let known = self.gallery.load_full();
+        let mut known = self.gallery.load_full();
+        let mut refresh = None;
+        if *known.version() == GalleryVersion::default() {
+            // The first answer is the whole gallery: one call reads it, however many come while it does.
+            refresh = Some(self.refresh.lock().await);
+            known = self.gallery.load_full();
+        }
         let (changes, version) = self.store.changes(known.version(), &self.model).await?;
         if changes.is_empty() && version == *known.version() {
             return Ok(known);
         }
-        let _refresh = self.refresh.lock().await;
+        let _refresh = match refresh {
+            Some(refresh) => refresh,
+            None => self.refresh.lock().await,
+        };
         let latest = self.gallery.load_full();
         // Somebody else may have moved the cache on meanwhile; then these changes have another base.
         let (changes, version) = if latest.version() == known.version() {
@@ -41,7 +50,9 @@ impl GalleryCache {
         } else {
             self.store.changes(latest.version(), &self.model).await?
         };
-        let next = Arc::new(latest.with_changes(changes, version));
+        // A whole gallery takes a while to pack.
+        let packing = tokio::task::spawn_blocking(move || Arc::new(latest.with_changes(changes, version)));
+        let next = packing.await.map_err(StoreError::damaged)?;
         self.gallery.store(next.clone());
         Ok(next)
     }

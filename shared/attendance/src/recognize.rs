@@ -56,6 +56,14 @@ impl Recognizer {
         self.tolerance
     }
 
+    /// Reads the gallery, so that the first picture need not wait for it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn warm(&self) -> Result<(), StoreError> {
+        self.gallery.current().await.map(drop)
+    }
+
     /// Who is in the picture, by everything acknowledged before this call.
     ///
     /// # Errors

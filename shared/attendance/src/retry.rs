@@ -88,8 +88,9 @@ impl RetryPolicy {
         };
         let index = (tries.max(1) as usize - 1).min(self.waits.len() - 1);
         let wait = self.waits[index].mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0)).max(retry_after);
-        let at = now.after(wait);
-        if at.since(round_started) > self.give_up_after { NextStep::Dead } else { NextStep::RetryAt(at) }
+        // The last try comes when the time is up, however long the waits have become.
+        let end = round_started.after(self.give_up_after);
+        if now >= end { NextStep::Dead } else { NextStep::RetryAt(now.after(wait).min(end)) }
     }
 }
 

@@ -14,9 +14,14 @@ use crate::{ApiError, Code, docs, web};
 
 /// What anyone may see: how the service is, and the static pages. Everything else, also a path that does not exist,
 /// wants a key, so that a route added later is closed until it is listed here.
-fn is_open(path: &str) -> bool {
+fn needs_no_key(path: &str) -> bool {
     path == "/health" || docs::is_page(path) || web::is_page(path)
 }
+
+/// A key that no header can carry, so that nobody could ever come in with it. The message holds no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("ATTENDANCE_ACCESS_KEY: allowed are keys of visible ASCII characters, separated by spaces")]
+pub struct InvalidKey;
 
 /// The keys that open the service. Cloning is cheap; the keys are never shown.
 #[derive(Clone)]
@@ -33,9 +38,12 @@ impl Access {
     }
 
     /// Access with any of the keys in this text, which are separated by white space; for everybody where there is none.
-    #[must_use]
-    pub fn parse(keys: &str) -> Self {
-        Self { keys: keys.split_whitespace().map(digest).collect() }
+    ///
+    /// # Errors
+    /// [`InvalidKey`].
+    pub fn parse(keys: &str) -> Result<Self, InvalidKey> {
+        let key = |key: &str| key.bytes().all(|byte| byte.is_ascii_graphic()).then(|| digest(key)).ok_or(InvalidKey);
+        keys.split_whitespace().map(key).collect::<Result<_, _>>().map(|keys| Self { keys })
     }
 
     /// Whether everybody may come in.
@@ -51,7 +59,7 @@ impl Access {
             let query = (path == WATCH_PATH).then(|| Parameters::of(request.uri()).ok()).flatten();
             query.is_some_and(|query| query.one("key").ok().flatten().is_some_and(|key| self.admits(key)))
         };
-        self.is_open() || is_open(path) || self.admits_headers(request.headers()) || by_query()
+        self.is_open() || needs_no_key(path) || self.admits_headers(request.headers()) || by_query()
     }
 
     /// Whether these headers hold one of the keys.
@@ -108,7 +116,7 @@ mod tests {
 
     #[test]
     fn any_of_several_keys_opens_and_nothing_else_does() {
-        let access = Access::parse(" first  second\n");
+        let access = Access::parse(" first  second\n").unwrap();
         assert!(access.admits("first") && access.admits("second"));
         for wrong in ["", "firs", "first ", "First", "first second"] {
             assert!(!access.admits(wrong), "{wrong:?}");
@@ -117,7 +125,8 @@ mod tests {
 
     #[test]
     fn keys_are_not_shown() {
-        assert_eq!(format!("{:?}", Access::parse("hunter2")), "Access(1 keys)");
-        assert!(Access::parse("  ").is_open());
+        assert_eq!(format!("{:?}", Access::parse("hunter2").unwrap()), "Access(1 keys)");
+        assert!(Access::parse("  ").unwrap().is_open());
+        assert_eq!(Access::parse("schlüssel").unwrap_err(), InvalidKey);
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use attendance::ports::{ScanError, StoreError};
-use attendance::{EnrollError, InvalidContext, InvalidStudentId, RealtimeError, RecognizeError};
+use attendance::{BulkRefusal, EnrollError, InvalidContext, InvalidStudentId, RealtimeError, RecognizeError};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -179,6 +179,17 @@ impl From<EnrollError> for ApiError {
             EnrollError::Scan(error) => error.into(),
             EnrollError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<BulkRefusal> for ApiError {
+    fn from(refusal: BulkRefusal) -> Self {
+        let code = match refusal {
+            BulkRefusal::UnsupportedImage | BulkRefusal::Misplaced => Code::UnsupportedImage,
+            BulkRefusal::InvalidStudentId(_) => Code::InvalidStudentId,
+            BulkRefusal::Unreadable(_) => Code::InvalidImage,
+        };
+        Self::new(code, refusal.to_string())
     }
 }
 

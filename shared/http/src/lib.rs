@@ -27,7 +27,7 @@ mod watch;
 mod web;
 mod work;
 
-pub use access::Access;
+pub use access::{Access, InvalidKey};
 pub use app::{App, Settings, router};
 pub use docs::openapi;
 pub use edge::{InvalidOrigins, Origins, guarded};

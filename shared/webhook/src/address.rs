@@ -67,21 +67,27 @@ fn kind_v6(ip: Ipv6Addr) -> Kind {
     }
     match ip.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Kind::Private,
-        // Unspecified and IPv4-compatible; link-local; multicast; AWS's metadata and DNS; Google's metadata.
+        // Unspecified and IPv4-compatible; link-local; multicast; AWS's metadata and DNS; Google's and Scaleway's metadata.
         [0, 0, 0, 0, 0, 0, ..] | [0xfe80..=0xfebf, ..] | [0xff00..=0xffff, ..] | [0xfd00, 0x0ec2, ..] => Kind::Never,
-        [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254] => Kind::Never,
-        [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] | [0x2001, 0x0db8, ..] => Kind::Private,
+        [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254] | [0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042] => Kind::Never,
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x2001, 0x0db8, ..] => Kind::Private,
+        // Discard-only, documentation, segment routing.
+        [0x0100, 0, 0, 0, ..] | [0x3fff, 0..=0x0fff, ..] | [0x5f00, ..] => Kind::Private,
         _ => Kind::Public,
     }
 }
 
-/// The IPv4 address that an IPv6 one stands for: mapped, translated (NAT64) or tunnelled (6to4).
+/// The IPv4 address that an IPv6 one stands for: mapped, translated (SIIT, NAT64 by its well-known and its local prefix) or
+/// tunnelled (6to4, Teredo, which hides it by turning every bit over).
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match ip.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            Some(from(high, low))
-        }
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x0064, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => Some(from(high, low)),
+        [0x2001, 0, _, _, _, _, high, low] => Some(from(!high, !low)),
         _ => None,
     }
 }
@@ -124,6 +130,10 @@ mod tests {
             "100.100.100.200",
             "168.63.129.16",
             "192.0.0.192",
+            "64:ff9b:1::a9fe:a9fe",
+            "::ffff:0:a9fe:a9fe",
+            "2001::5601:5601",
+            "fd00:42::42",
             "0.0.0.0",
             "0.1.2.3",
             "224.0.0.1",

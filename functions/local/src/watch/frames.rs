@@ -1,7 +1,7 @@
 //! Where frames come from.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +12,8 @@ use reqwest::header::CONTENT_LENGTH;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use walkdir::WalkDir;
+
+use crate::photo;
 
 /// The largest frame of a stream, as large as any picture that the server takes.
 const MAX_FRAME: u64 = attendance_vision::MAX_BYTES as u64;
@@ -47,13 +49,14 @@ impl Frames {
                 match stream.newest().await {
                     Some(frame) => return Some(Ok(frame)),
                     None => match self.stream.take()?.reading.await {
+                        Ok(Ok(())) => continue,
                         Ok(Err(error)) => return Some(Err(error)),
-                        _ => continue,
+                        Err(panic) => return Some(Err(panic.into())),
                     },
                 }
             }
             if let Some(path) = self.files.pop_front() {
-                return Some(read(&path));
+                return Some(read(path).await);
             }
             let source = self.sources.pop_front()?;
             if source.starts_with("http://") || source.starts_with("https://") {
@@ -72,9 +75,10 @@ impl Frames {
     }
 }
 
-fn read(path: &Path) -> Result<Frame> {
-    let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(Frame { name: path.display().to_string(), bytes: bytes.into() })
+async fn read(path: PathBuf) -> Result<Frame> {
+    let name = path.display().to_string();
+    let bytes = tokio::task::spawn_blocking(move || photo::read(&path)).await?;
+    Ok(Frame { bytes: bytes.with_context(|| name.clone())?, name })
 }
 
 /// A stream of JPEGs (`multipart/x-mixed-replace`). A task reads it, so that a frame which is posted slowly is followed

@@ -208,18 +208,13 @@ async fn a_failed_delivery_is_reported_and_queued() {
 
 #[tokio::test]
 async fn what_is_not_tried_again_is_not_called_queued() {
-    let day = Some(Duration::from_secs(2 * 86400));
-    for attempt in [
-        answered(attendance::Timestamp::from_millis(START), 410, AttemptOutcome::Gone),
-        failed(attendance::Timestamp::from_millis(START), day),
-    ] {
-        let message = format!("given up: {}", attempt.message);
-        let school = with_two_students(School::with_receiver(move |_| attempt.clone())).await;
-        let outcome = observe(&school, &[face(1, 0.0)], RealtimeOptions::default()).await;
-        assert_eq!(outcome.dispatch[0].report.status, ReportStatus::Failed);
-        assert_eq!(outcome.dispatch[0].report.message, Some(message));
-        assert_eq!(school.events.all()[0].status, EventStatus::Dead);
-    }
+    let attempt = answered(attendance::Timestamp::from_millis(START), 410, AttemptOutcome::Gone);
+    let message = format!("given up: {}", attempt.message);
+    let school = with_two_students(School::with_receiver(move |_| attempt.clone())).await;
+    let outcome = observe(&school, &[face(1, 0.0)], RealtimeOptions::default()).await;
+    assert_eq!(outcome.dispatch[0].report.status, ReportStatus::Failed);
+    assert_eq!(outcome.dispatch[0].report.message, Some(message));
+    assert_eq!(school.events.all()[0].status, EventStatus::Dead);
 }
 
 #[tokio::test]

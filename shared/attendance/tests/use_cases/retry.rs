@@ -46,12 +46,14 @@ fn an_answer_that_ends_the_event_ends_it() {
 }
 
 #[test]
-fn the_last_moment_still_counts() {
+fn the_last_try_comes_when_the_time_is_up() {
     let policy = RetryPolicy::new(vec![seconds(10)], seconds(30)).expect("a policy");
     let (start, failed) = (Timestamp::from_millis(0), failed(Timestamp::from_millis(0), None));
     let step = |now| policy.next_step(&failed, 3, start, Timestamp::from_millis(now), 0.0);
     assert_eq!(step(20_000), NextStep::RetryAt(Timestamp::from_millis(30_000)));
-    assert_eq!(step(20_001), NextStep::Dead);
+    assert_eq!(step(20_001), NextStep::RetryAt(Timestamp::from_millis(30_000)), "the wait is cut, the time is not");
+    assert_eq!(step(29_999), NextStep::RetryAt(Timestamp::from_millis(30_000)));
+    assert_eq!(step(30_000), NextStep::Dead);
 }
 
 proptest! {

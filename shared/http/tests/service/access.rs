@@ -108,7 +108,7 @@ async fn a_preflight_needs_no_key_and_credentials_are_never_allowed() {
 
 #[tokio::test]
 async fn listed_origins_are_answered_and_others_are_not() {
-    let origins = "https://school.example,http://localhost:5173";
+    let origins = "https://school.example http://localhost:5173";
     let service = Service::new(Wishes { origins, ..Wishes::default() });
     for (origin, allowed) in
         [("https://school.example", true), ("http://localhost:5173", true), ("https://evil.example", false)]
