@@ -196,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_sends_nothing_or_drips_a_head_is_closed() {
-        let server = Server::start(Duration::from_millis(500), 8).await;
+        let server = Server::start(Duration::from_millis(1500), 8).await;
         let mut silent = TcpStream::connect(server.addr).await.unwrap();
         assert_eq!(to_the_end(&mut silent).await, "");
 
@@ -221,9 +221,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_may_take_longer_than_a_head() {
-        let server = Server::start(Duration::from_millis(100), 8).await;
+        let server = Server::start(Duration::from_millis(1500), 8).await;
         let mut client = server.slow_client().await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(2000)).await;
         server.answer.notify_one();
         assert!(answer(&mut client).await.ends_with("slow"));
     }

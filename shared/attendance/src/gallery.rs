@@ -6,7 +6,7 @@ use attendance_matching::{Nearest, Packed, nearest};
 use serde::{Serialize, Serializer};
 
 use crate::ports::{Change, GalleryVersion};
-use crate::{DIMENSIONS, Embedding, StudentId};
+use crate::{DIMENSIONS, Embedding, Roster, StudentId};
 
 /// The largest distance that is a match. Finite and greater than zero.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -182,6 +182,20 @@ impl Gallery {
         }
         next.segments.extend(open.map(Parts::pack));
         next
+    }
+
+    /// The part of the gallery that holds the students of the roster, and nobody else.
+    #[must_use]
+    pub fn among(&self, roster: &Roster) -> Self {
+        let mut parts = Parts::default();
+        for segment in &self.segments {
+            let each = segment.enrollments.iter().zip(&segment.students).zip(segment.vectors.rows());
+            for ((enrollment, student), vector) in each.filter(|((_, student), _)| roster.has(student)) {
+                parts.push(*enrollment, student.clone(), *vector);
+            }
+        }
+        let segments = if parts.vectors.is_empty() { Vec::new() } else { vec![parts.pack()] };
+        Self { version: self.version.clone(), segments }
     }
 
     /// The nearest student, or `None` where nobody is enrolled. Several embeddings of one student count as one

@@ -45,4 +45,4 @@ pub use outbox::Outbox;
 pub use realtime::{Dispatch, Realtime, RealtimeError, RealtimeOptions, RealtimeOutcome};
 pub use recognize::{Recognition, RecognizeError, Recognizer, Sighting};
 pub use retry::{InvalidSchedule, RetryPolicy};
-pub use student::{InvalidStudentId, StudentId};
+pub use student::{InvalidStudentId, Roster, StudentId};

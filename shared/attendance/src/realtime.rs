@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::ports::{Acceptance, EventStore, Push, StoreError};
 use crate::{
-    Clock, Context, Deliverer, Event, EventId, Label, Message, Recognition, RecognizeError, Recognizer, Report,
+    Clock, Context, Deliverer, Event, EventId, Label, Message, Recognition, RecognizeError, Recognizer, Report, Roster,
     Sighting, Tolerance, rounded,
 };
 
@@ -17,6 +17,8 @@ pub struct RealtimeOptions {
     pub dispatch_within: Option<Tolerance>,
     /// Whether unknown faces are dispatched.
     pub send_unknown: bool,
+    /// Whom to look for; everybody where `None`.
+    pub roster: Option<Roster>,
     /// Where the frame comes from.
     pub context: Context,
 }
@@ -98,7 +100,7 @@ impl Realtime {
     /// # Errors
     /// [`RealtimeError`].
     pub async fn observe(&self, frame: Bytes, options: RealtimeOptions) -> Result<RealtimeOutcome, RealtimeError> {
-        let recognition = self.recognizer.recognize(frame).await?;
+        let recognition = self.recognizer.recognize(frame, options.roster.as_ref()).await?;
         let mut decided = Vec::new();
         // One after the other, so that two faces of one student in one frame send one event, always the first.
         for sighting in recognition.sightings.iter().filter(|s| self.worth_telling(s, &options)) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ports::{FaceEngine, Purpose, ScanError, StoreError};
-use crate::{FaceBox, FrameSize, GalleryCache, Label, Tolerance};
+use crate::{FaceBox, FrameSize, GalleryCache, Label, Roster, Tolerance};
 
 /// Why a picture was not recognised.
 #[derive(Debug, thiserror::Error)]
@@ -64,13 +64,17 @@ impl Recognizer {
         self.gallery.current().await.map(drop)
     }
 
-    /// Who is in the picture, by everything acknowledged before this call.
+    /// Who is in the picture, by everything acknowledged before this call. With a roster nobody else is looked for: others are
+    /// unknown, and distances are those to its students.
     ///
     /// # Errors
     /// [`RecognizeError`].
-    pub async fn recognize(&self, photo: Bytes) -> Result<Recognition, RecognizeError> {
+    pub async fn recognize(&self, photo: Bytes, roster: Option<&Roster>) -> Result<Recognition, RecognizeError> {
         let scan = self.engine.scan(photo, Purpose::Recognize).await?;
-        let gallery = self.gallery.current().await?;
+        let mut gallery = self.gallery.current().await?;
+        if let Some(roster) = roster {
+            gallery = Arc::new(gallery.among(roster));
+        }
         let sightings = scan
             .faces
             .iter()

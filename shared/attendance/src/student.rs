@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,6 +46,26 @@ impl StudentId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Whom to look for, where that is known: the students of one class, say. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roster(Arc<HashSet<StudentId>>);
+
+impl Roster {
+    /// Returns the students in this text, whose ids are separated by commas.
+    ///
+    /// # Errors
+    /// [`InvalidStudentId`] for the first that is none; also where there is no text.
+    pub fn parse(text: &str) -> Result<Self, InvalidStudentId> {
+        text.split(',').map(|id| StudentId::parse(id.trim())).collect::<Result<_, _>>().map(|ids| Self(Arc::new(ids)))
+    }
+
+    /// Whether this student is one of them.
+    #[must_use]
+    pub fn has(&self, student: &StudentId) -> bool {
+        self.0.contains(student)
     }
 }
 

@@ -1,4 +1,4 @@
-use attendance::Tolerance;
+use attendance::{Roster, Tolerance};
 use axum::extract::Query;
 use axum::http::Uri;
 
@@ -36,6 +36,12 @@ pub(crate) fn min_conf(value: Option<&str>) -> Result<Option<Tolerance>, ApiErro
     }
     // What only an f64 can hold still means "next to nothing" or "everything".
     Ok(Tolerance::new((number as f32).clamp(f32::MIN_POSITIVE, f32::MAX)))
+}
+
+/// Whom to look for; everybody, `None`, where the value is absent.
+pub(crate) fn roster(value: Option<&str>) -> Result<Option<Roster>, ApiError> {
+    let allowed = "student ids separated by commas, as in `siswaA,siswaB`";
+    value.map(|text| Roster::parse(text).map_err(|_| ApiError::invalid("roster", allowed))).transpose()
 }
 
 /// Whether a switch is on; off where it is absent. In any case, because Python clients send `True`.

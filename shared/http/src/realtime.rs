@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::{PICTURE_CODES, errors};
-use crate::parameters::{Parameters, min_conf, switch};
+use crate::parameters::{Parameters, min_conf, roster, switch};
 use crate::recognize::FaceResult;
 use crate::upload::{Form, Photo};
 use crate::{ApiError, Code, Uploads, Work};
@@ -52,7 +52,7 @@ where
         let query = Parameters::of(request.uri())?;
         let dispatch_within = min_conf(query.one("min_conf")?)?;
         let send_unknown = switch("send_unknown", query.one("send_unknown")?)?;
-        let names = ["device_id", "location_id", "class_id", "session_id"];
+        let names = ["device_id", "location_id", "class_id", "session_id", "roster"];
         let form = Form::read(request, &Uploads::from_ref(state), &names).await?;
         // The query wins over the form: a camera's URL is set by whoever installed it.
         let field = |name| Ok::<_, ApiError>(query.one(name)?.or_else(|| form.text(name)).map(str::to_owned));
@@ -62,7 +62,8 @@ where
             class_id: field("class_id")?,
             session_id: field("session_id")?,
         };
-        let options = RealtimeOptions { dispatch_within, send_unknown, context: context.checked()? };
+        let roster = roster(field("roster")?.as_deref())?;
+        let options = RealtimeOptions { dispatch_within, send_unknown, roster, context: context.checked()? };
         Ok(Self { photo: form.photo, options })
     }
 }
@@ -79,6 +80,9 @@ struct FrameParameters {
     /// Whether unknown faces are dispatched, as the student `Unknown`.
     #[param(nullable = false)]
     send_unknown: Option<bool>,
+    /// Whom to look for, ids separated by commas: everybody else is unknown. Also a form field; the query wins.
+    #[param(nullable = false)]
+    roster: Option<String>,
     /// Passed through into event and push. Also a form field; the query wins.
     #[param(max_length = 128, nullable = false)]
     device_id: Option<String>,
@@ -100,6 +104,9 @@ struct FrameBody {
     /// JPEG, PNG or WebP.
     #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
     image: Vec<u8>,
+    /// Whom to look for, ids separated by commas: everybody else is unknown.
+    #[schema(nullable = false)]
+    roster: Option<String>,
     /// Passed through into event and push.
     #[schema(max_length = 128, nullable = false)]
     device_id: Option<String>,

@@ -1,16 +1,17 @@
 use std::sync::Arc;
 
-use attendance::{FaceBox, Recognizer, Sighting, rounded};
+use attendance::{FaceBox, Recognizer, Roster, Sighting, rounded};
 use axum::extract::{FromRef, FromRequest, Request, State};
 use axum::{Json, Router};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::{PICTURE_CODES, errors};
+use crate::parameters::{Parameters, roster};
 use crate::upload::{Form, Photo};
-use crate::{ApiError, Uploads};
+use crate::{ApiError, Code, Uploads};
 
 /// `POST /recognize`.
 pub fn recognize_routes(recognizer: Arc<Recognizer>, uploads: Uploads) -> Router {
@@ -33,15 +34,35 @@ impl FromRef<Recognizing> for Uploads {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Photo
+/// A picture, and whom to look for in it.
+struct Picture {
+    photo: Photo,
+    roster: Option<Roster>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Picture
 where
     Uploads: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        Ok(Form::read(request, &Uploads::from_ref(state), &[]).await?.photo)
+        let query = Parameters::of(request.uri())?;
+        let form = Form::read(request, &Uploads::from_ref(state), &["roster"]).await?;
+        let roster = roster(query.one("roster")?.or_else(|| form.text("roster")))?;
+        Ok(Self { photo: form.photo, roster })
     }
+}
+
+/// Whom to look for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the query in the OpenAPI document")]
+struct PictureParameters {
+    /// Whom to look for, ids separated by commas: everybody else is unknown, and distances are those to them. Also a form field;
+    /// the query wins.
+    #[param(nullable = false)]
+    roster: Option<String>,
 }
 
 /// A picture.
@@ -86,18 +107,19 @@ struct RecognizeResponse {
     results: Vec<FaceResult>,
 }
 
-errors!(RecognizeErrors, PICTURE_CODES);
+errors!(RecognizeErrors, PICTURE_CODES, [Code::InvalidParameter]);
 
 /// Name the faces of a picture.
 #[utoipa::path(
     post,
     path = "/recognize",
     tag = "faces",
+    params(PictureParameters),
     request_body(content = PictureBody, content_type = "multipart/form-data"),
     responses(RecognizeErrors, (status = 200, body = RecognizeResponse, description = "the faces; none is no error")),
 )]
-async fn recognize(State(state): State<Recognizing>, photo: Photo) -> Result<Json<RecognizeResponse>, ApiError> {
-    let Photo { bytes, held: _held } = photo;
-    let recognition = state.recognizer.recognize(bytes).await?;
+async fn recognize(State(state): State<Recognizing>, picture: Picture) -> Result<Json<RecognizeResponse>, ApiError> {
+    let Picture { photo: Photo { bytes, held: _held }, roster } = picture;
+    let recognition = state.recognizer.recognize(bytes, roster.as_ref()).await?;
     Ok(Json(RecognizeResponse { ok: true, results: recognition.sightings.iter().map(FaceResult::from).collect() }))
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use attendance::ports::{Change, EnrollmentId, GalleryVersion};
-use attendance::{DIMENSIONS, Embedding, Gallery, Identity, Label, Match, StudentId, Tolerance};
+use attendance::{DIMENSIONS, Embedding, Gallery, Identity, Label, Match, Roster, StudentId, Tolerance};
 use proptest::prelude::*;
 
 use crate::school::student;
@@ -97,6 +97,11 @@ proptest! {
                         if let Some(Match { student, distance }) = nearest {
                             prop_assert_eq!(model.nearest_of(&student, &face), Some(distance));
                         }
+                        let among = gallery.among(&Roster::parse("s1,s3").expect("ids")).nearest(&face);
+                        let of = ["s1", "s3"].map(|id| model.nearest_of(&student(id), &face));
+                        let expected = of.into_iter().flatten().min_by(f32::total_cmp);
+                        prop_assert_eq!(among.as_ref().map(|m| m.distance), expected);
+                        prop_assert!(among.is_none_or(|m| ["s1", "s3"].contains(&m.student.as_str())));
                     }
                 }
             }

@@ -102,7 +102,7 @@ impl School {
     }
 
     pub(crate) async fn recognize(&self, photo: Bytes) -> Result<Recognition, RecognizeError> {
-        self.recognizer.recognize(photo).await
+        self.recognizer.recognize(photo, None).await
     }
 
     /// Moves the clock on.

@@ -242,6 +242,32 @@ async fn context_comes_by_query_or_form_and_the_query_wins() {
 }
 
 #[tokio::test]
+async fn a_roster_says_whom_to_look_for() {
+    let service = with_students().await;
+    let frame = || picture("frame", &[face(0, 0.1)]);
+    let everybody = service.post_image("/recognize", frame()).await.ok()["results"][0].clone();
+    let label = everybody["label"].as_str().expect("a label").to_owned();
+    assert_ne!(label, "Unknown");
+    let with_him = service.post_image(&format!("/recognize?roster=nobody-else,{label}"), frame()).await.ok();
+    assert_eq!(with_him["results"][0], everybody);
+    let without = service.post_image("/recognize?roster=nobody-else", frame()).await.ok();
+    assert_eq!(
+        (&without["results"][0]["label"], &without["results"][0]["distance"]),
+        (&json!("Unknown"), &Value::Null)
+    );
+    // By a field of the form too; then nobody is told of him.
+    let form = Form::new().text("roster", "nobody-else").image(frame());
+    let answer = service.ask(form.to("/recognize/realtime")).await.ok();
+    assert_eq!((&answer["results"][0]["label"], &answer["dispatch"]), (&json!("Unknown"), &json!([])));
+    for wrong in ["", "..", "a;b", "a,,b", "unknown"] {
+        for path in ["/recognize", "/recognize/realtime"] {
+            let msg = service.post_image(&format!("{path}?roster={wrong}"), frame()).await;
+            assert!(msg.refused(422, "invalid_parameter").contains("roster"), "{wrong}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn forms_that_are_not_as_they_should_be() {
     let service = service();
     let photo = picture("x", &[face(0, 0.0)]);

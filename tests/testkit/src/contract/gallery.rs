@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use attendance::ports::{Change, Enrolled, Enrollment, EnrollmentId, GalleryCounts, GalleryStore, GalleryVersion};
-use attendance::{Embedding, ModelId, PhotoDigest, PhotoFormat, StudentId, Timestamp};
+use attendance::{Embedding, GalleryCache, Label, ModelId, PhotoDigest, PhotoFormat, StudentId, Timestamp, Tolerance};
 use bytes::Bytes;
 use tokio::sync::Barrier;
 
@@ -24,6 +24,7 @@ pub async fn gallery_store(fresh: impl AsyncFn() -> Open<dyn GalleryStore>) {
     equal_enrolments_at_once_are_one(fresh().await).await;
     a_follower_misses_nothing(fresh().await).await;
     removal_beside_enrolment_is_before_or_after(fresh().await).await;
+    recognitions_beside_changes_are_current(fresh().await).await;
 }
 
 fn student(name: &str) -> StudentId {
@@ -289,5 +290,57 @@ async fn removal_beside_enrolment_is_before_or_after(open: Open<dyn GalleryStore
         assert_eq!(follower.students().values().sum::<usize>(), left);
         one.remove(&student("siswaA")).await.expect("remove");
         follower.follow(&one).await;
+    }
+}
+
+/// As recognitions see it through one cache, several at a time: who was acknowledged before one began is named by it, and who
+/// was erased before is not.
+async fn recognitions_beside_changes_are_current(open: Open<dyn GalleryStore>) {
+    const ROUNDS: usize = 10;
+    const END: usize = usize::MAX;
+    // Even while nothing changes: nobody is there, then somebody, then nobody again.
+    let step = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::new(AtomicUsize::new(0));
+    let cache = Arc::new(GalleryCache::new(open(), model()));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (cache, step, seen) = (cache.clone(), step.clone(), seen.clone());
+            tokio::spawn(async move {
+                let tolerance = Tolerance::new(0.45).expect("a tolerance");
+                loop {
+                    let before = step.load(Ordering::SeqCst);
+                    if before == END {
+                        return;
+                    }
+                    let gallery = cache.current().await.expect("the gallery");
+                    if before % 2 == 0 && step.load(Ordering::SeqCst) == before {
+                        let there = before % 4 == 2;
+                        let label = if there { Label::Student(student("siswaA")) } else { Label::Unknown };
+                        assert_eq!(gallery.identify(&face(1, 0.25).embedding(), tolerance).label, label);
+                        seen.fetch_add(1, Ordering::SeqCst);
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let store = open();
+    for round in 0..2 * ROUNDS {
+        step.fetch_add(1, Ordering::SeqCst);
+        if round % 2 == 0 {
+            store.enroll(enrollment("siswaA", &format!("picture {round}"), &[1])).await.expect("enroll");
+        } else {
+            assert_eq!(store.remove(&student("siswaA")).await.expect("remove"), 1);
+        }
+        let before = seen.load(Ordering::SeqCst);
+        step.fetch_add(1, Ordering::SeqCst);
+        while seen.load(Ordering::SeqCst) < before + 3 {
+            assert!(readers.iter().all(|reader| !reader.is_finished()), "a recognition was not current");
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+    step.store(END, Ordering::SeqCst);
+    for reader in readers {
+        reader.await.expect("no panic");
     }
 }
