@@ -4,7 +4,8 @@ use anyhow::{Result, bail};
 use attendance::ports::EventStore;
 use attendance::{Clock, Environment, EventId, EventRecord, EventStatus, SystemClock};
 use attendance_embedded::Database;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::Table;
 
 use crate::Places;
@@ -16,8 +17,8 @@ pub(crate) enum Command {
     /// The newest events and how their delivery went
     List {
         /// Only those that stand so
-        #[arg(long)]
-        status: Option<Status>,
+        #[arg(long, value_parser = status())]
+        status: Option<EventStatus>,
         /// How many
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -33,22 +34,9 @@ pub(crate) enum Command {
     },
 }
 
-/// Where an event stands.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Status {
-    Pending,
-    Sent,
-    Dead,
-}
-
-impl From<Status> for EventStatus {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Pending => Self::Pending,
-            Status::Sent => Self::Sent,
-            Status::Dead => Self::Dead,
-        }
-    }
+fn status() -> impl TypedValueParser<Value = EventStatus> {
+    let words = [EventStatus::Pending, EventStatus::Sent, EventStatus::Dead].map(EventStatus::word);
+    PossibleValuesParser::new(words).map(|word| EventStatus::of_word(&word).expect("one of the words"))
 }
 
 pub(crate) fn run(command: &Command, places: &Places, environment: &Environment) -> Result<ExitCode> {
@@ -56,7 +44,7 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
     tokio::runtime::Runtime::new()?.block_on(async {
         match command {
             Command::List { status, limit } => {
-                let page = events.list(status.map(Into::into), *limit, None).await?;
+                let page = events.list(*status, *limit, None).await?;
                 println!("{}", listing(&page.events)?);
                 if page.next.is_some() {
                     println!("there are more; raise --limit");
@@ -99,11 +87,10 @@ fn listing(events: &[EventRecord]) -> Result<Table> {
             let status = attempt.http_status.map_or(String::new(), |s| format!("{s} "));
             format!("{status}{}", attempt.message.chars().take(80).collect::<String>())
         });
-        let status = serde_json::to_value(event.status)?;
         table.add_row([
             event.id.to_string(),
             event.student.clone(),
-            status.as_str().unwrap_or_default().to_owned(),
+            event.status.word().to_owned(),
             event.attempts.len().to_string(),
             answer,
         ]);

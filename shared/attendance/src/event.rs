@@ -202,6 +202,24 @@ pub enum EventStatus {
     Dead,
 }
 
+impl EventStatus {
+    /// The word for it, in JSON, tables and on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sent => "sent",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The status with this word, or `None` where it is none.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Sent, Self::Dead].into_iter().find(|status| status.word() == word)
+    }
+}
+
 /// A stored event with everything that was tried.
 #[derive(Debug, Clone)]
 pub struct EventRecord {

@@ -43,14 +43,6 @@ fn partition(id: EventId) -> String {
     format!("event#{}", shard_of(&id.to_string(), SHARDS))
 }
 
-fn status_name(status: EventStatus) -> &'static str {
-    match status {
-        EventStatus::Pending => "pending",
-        EventStatus::Sent => "sent",
-        EventStatus::Dead => "dead",
-    }
-}
-
 /// Whether the row was to be deleted by now: DynamoDB does that some days late.
 fn is_expired(row: &Row) -> bool {
     number(row, "expires").is_ok_and(|expires| expires <= SystemClock.now().seconds())
@@ -85,12 +77,9 @@ impl Stored {
     }
 
     fn read(row: &Row) -> Result<Self, StoreError> {
-        let status = match text(row, "status")? {
-            "pending" => EventStatus::Pending,
-            "sent" => EventStatus::Sent,
-            "dead" => EventStatus::Dead,
-            other => return Err(StoreError::damaged(format!("{other} is no status of an event"))),
-        };
+        let word = text(row, "status")?;
+        let unknown = || StoreError::damaged(format!("{word} is no status of an event"));
+        let status = EventStatus::of_word(word).ok_or_else(unknown)?;
         let (next_try, leased_until) = (moment(row, "next_try")?, moment(row, "leased_until")?);
         let record = EventRecord {
             id: event_id(row)?,
@@ -112,8 +101,8 @@ impl Stored {
             &self.record;
         let mut row = key(&partition(*id), &id.to_string());
         row.insert("student".into(), s(student));
-        row.insert("status".into(), s(status_name(*status)));
-        row.insert("status_id".into(), s(format!("{}#{id}", status_name(*status))));
+        row.insert("status".into(), s(status.word()));
+        row.insert("status_id".into(), s(format!("{}#{id}", status.word())));
         row.insert("accepted".into(), n(accepted.millis()));
         row.insert("round_started".into(), n(round_started.millis()));
         row.insert("next_try".into(), n(self.next_try.millis()));
@@ -388,7 +377,7 @@ impl EventStore for DynamoEvents {
         let shards = (0..SHARDS).map(|shard| {
             let from = from.clone();
             async move {
-                match status.map(status_name) {
+                match status.map(EventStatus::word) {
                     None => self.query(shard, None, "sk <= :from", &[(":from", s(from))], false, limit + 1).await,
                     Some(status) => {
                         let bounds = [(":first", s(format!("{status}#"))), (":from", s(format!("{status}#{from}")))];

@@ -168,7 +168,10 @@ impl EventStore for SqliteEvents {
                 let from = cursor.map_or_else(|| "~".to_owned(), |id| id.to_string());
                 let mut statement = db.prepare_cached(&page_query(status.is_some())).map_err(store_error)?;
                 let rows = statement
-                    .query_map(params![from, rows(limit).saturating_add(1), status.map(status_name)], RawEvent::read)
+                    .query_map(
+                        params![from, rows(limit).saturating_add(1), status.map(EventStatus::word)],
+                        RawEvent::read,
+                    )
                     .map_err(store_error)?;
                 let mut events = Vec::new();
                 let mut next = None;
@@ -261,7 +264,7 @@ fn record(db: &Connection, id: EventId, attempt: &Attempt, next: NextStep) -> Re
                  ended = iif(((status = 'pending' AND ?4 >= round_started) OR ?2 = 'sent') AND ?2 <> 'pending', ?4, ended)
              WHERE id = ?1",
         )
-        .and_then(|mut s| s.execute(params![id, status_name(status), next_try, millis(attempt.at)]))
+        .and_then(|mut s| s.execute(params![id, status.word(), next_try, millis(attempt.at)]))
         .map_err(store_error)?;
     if changed == 0 {
         return Err(StoreError::damaged(format!("there is no event {id}")));
@@ -315,12 +318,8 @@ impl RawEvent {
 
     fn with_attempts(self, db: &Connection) -> Result<EventRecord, StoreError> {
         let id = self.event_id()?;
-        let status = match self.status.as_str() {
-            "pending" => EventStatus::Pending,
-            "sent" => EventStatus::Sent,
-            "dead" => EventStatus::Dead,
-            other => return Err(StoreError::damaged(format!("{other} is no status of an event"))),
-        };
+        let unknown = || StoreError::damaged(format!("{} is no status of an event", self.status));
+        let status = EventStatus::of_word(&self.status).ok_or_else(unknown)?;
         Ok(EventRecord {
             id,
             attempts: attempts(db, &self.id)?,
@@ -364,14 +363,6 @@ fn attempts(db: &Connection, event: &str) -> Result<Vec<Attempt>, StoreError> {
         });
     }
     Ok(attempts)
-}
-
-fn status_name(status: EventStatus) -> &'static str {
-    match status {
-        EventStatus::Pending => "pending",
-        EventStatus::Sent => "sent",
-        EventStatus::Dead => "dead",
-    }
 }
 
 /// A number of rows as SQLite takes it.

@@ -35,13 +35,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Listing {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let query = Parameters::of(&parts.uri)?;
-        let status = match query.one("status")? {
-            None => None,
-            Some("pending") => Some(EventStatus::Pending),
-            Some("sent") => Some(EventStatus::Sent),
-            Some("dead") => Some(EventStatus::Dead),
-            Some(_) => return Err(ApiError::invalid("status", "`pending`, `sent` or `dead`")),
-        };
+        let invalid = || ApiError::invalid("status", "`pending`, `sent` or `dead`");
+        let status = query.one("status")?.map(|word| EventStatus::of_word(word).ok_or_else(invalid)).transpose()?;
         let limit = query.one("limit")?.map_or(Some(PAGE), |text| text.parse().ok());
         let limit = limit
             .filter(|limit| (1..=LARGEST_PAGE).contains(limit))

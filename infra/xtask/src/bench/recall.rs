@@ -25,7 +25,7 @@ pub(super) fn section(figures: &Value) -> String {
     let mut out = "\
 Scenes of 640 x 480 with one to three faces of 40 to 400 px, turned by up to 25 degrees, a third of them blurred, a third
 darkened, all compressed as JPEG of quality 35 to 90, on generated ground that holds no face (`tests/benchmarks/src/recall.rs`,
-seed included). Nobody is in both halves. A box counts where its centre lies within 0.35 sides of the face's and neither side
+seed included), from the peer package's photographs and those of `--faces DIR` where that is given. Nobody is in both halves. A box counts where its centre lies within 0.35 sides of the face's and neither side
 is more than 1.8 times the other; any other box is a false positive.
 "
     .to_owned();

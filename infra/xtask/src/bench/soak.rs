@@ -48,6 +48,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Value> {
         (samples.join().expect("no thread panics"), run)
     });
     let run = run?;
+    ensure!(run["failed"] == 0, "some answers were not as they should be: {run}");
     let figures = json!({
         "requests": run["requests"], "failed": run["failed"], "per_second": run["per_second"], "p99_ms": run["p99_ms"],
         "start_mb": start, "peak_mb": server.memory("VmHWM")?, "parts": parts(&samples), "clients": CLIENTS,

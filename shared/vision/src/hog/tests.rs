@@ -2,9 +2,8 @@
 //! Python package (`dlib.resize_image`, `get_frontal_face_detector().run(picture, upsample, -1.3)`); and on photographs,
 //! as far as two JPEG decoders agree.
 
-use std::path::Path;
-
-use attendance_models::{ModelName, ModelsDir, pull_samples};
+use attendance_models::ModelName;
+use attendance_testkit::sample;
 use image::RgbImage;
 
 use super::filter;
@@ -15,7 +14,7 @@ use super::{HogDetection, HogDetector, HogModelError, HogSearch};
 const SEARCH: HogSearch = HogSearch { upsample: 0, adjust: 0.0, min_size: 0 };
 
 fn model() -> Vec<u8> {
-    ModelsDir::of_checkout().verify(ModelName::Hog).expect("the tests need the models: `cargo run -- models pull`")
+    attendance_testkit::models().verify(ModelName::Hog).expect("it was pulled")
 }
 
 fn detector() -> HogDetector {
@@ -167,22 +166,20 @@ fn a_larger_minimum_leaves_out_the_smaller_boxes_only() {
 /// The trimmed boxes (top, right, bottom, left) that the Python package `face_recognition` 1.3.0 finds in its own test
 /// pictures. Only the PNG's pixels are the same for every decoder.
 const PHOTOGRAPHS: [(&str, i64, [i64; 4]); 7] = [
-    ("samples/32bit.png", 0, [290, 438, 558, 171]),
-    ("samples/obama2.jpg", 2, [290, 438, 558, 171]),
-    ("samples/obama3.jpg", 2, [277, 954, 598, 633]),
-    ("samples/obama_partial_face.jpg", 2, [142, 191, 365, 0]),
-    ("samples/obama_partial_face2.jpg", 2, [142, 551, 409, 349]),
-    ("known_faces/biden/biden.jpg", 2, [241, 740, 562, 419]),
-    ("known_faces/obama/obama.jpg", 2, [142, 617, 409, 349]),
+    ("32bit.png", 0, [290, 438, 558, 171]),
+    ("obama2.jpg", 2, [290, 438, 558, 171]),
+    ("obama3.jpg", 2, [277, 954, 598, 633]),
+    ("obama_partial_face.jpg", 2, [142, 191, 365, 0]),
+    ("obama_partial_face2.jpg", 2, [142, 551, 409, 349]),
+    ("biden.jpg", 2, [241, 740, 562, 419]),
+    ("obama.jpg", 2, [142, 617, 409, 349]),
 ];
 
 #[test]
 fn finds_the_faces_that_the_replaced_service_finds() {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    pull_samples(&checkout.join("known_faces"), &checkout.join("samples"), None, &mut |_| {}).unwrap();
     let detector = detector();
     for (file, tolerance, expected) in PHOTOGRAPHS {
-        let picture = image::open(checkout.join(file)).unwrap().to_rgb8();
+        let picture = image::open(sample(file)).unwrap().to_rgb8();
         let found = detector.detect(&picture, &HogSearch { upsample: 1, ..SEARCH });
         let [HogDetection { left, top, right, bottom, .. }] = found[..] else { panic!("{file}: {found:?}") };
         let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
