@@ -19,6 +19,7 @@ const SWEPT_AFTER: Duration = Duration::from_secs(86400);
 enum Job {
     WakeOverdue,
     Snapshot,
+    Sweep,
 }
 
 /// What was done.
@@ -26,7 +27,8 @@ enum Job {
 #[serde(rename_all = "snake_case")]
 enum Done {
     Woken(usize),
-    Packed { bytes: Option<usize>, swept: usize },
+    Packed { bytes: Option<usize> },
+    Swept(usize),
 }
 
 #[tokio::main]
@@ -49,9 +51,9 @@ async fn main() -> Result<(), Error> {
             }
             Job::Snapshot => {
                 let bytes = gallery.rebuild_snapshot(&ModelId::new(EMBEDDING_MODEL)).await?;
-                let swept = gallery.sweep(SystemClock.now(), SWEPT_AFTER).await?;
-                Ok(Done::Packed { bytes, swept })
+                Ok(Done::Packed { bytes })
             }
+            Job::Sweep => Ok(Done::Swept(gallery.sweep(SystemClock.now(), SWEPT_AFTER).await?)),
         }
     };
     lambda_runtime::run(service_fn(work)).await

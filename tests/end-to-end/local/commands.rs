@@ -54,6 +54,8 @@ fn bulk_enroll_takes_what_it_can_and_says_why_not_the_rest() {
     for ignored in ["README.md", ".DS_Store", "biden/Thumbs.db", "biden/.hidden.jpg"] {
         put(&known, ignored, b"x");
     }
+    std::os::unix::fs::symlink("/gone", known.join("biden/gone.jpg")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(known.join("biden/pipe.jpg")).status().unwrap().success());
     let outcome = folder.run(&["bulk-enroll", "school faces"]);
     assert_eq!(outcome.code, Some(0), "one bad picture never stops the rest: {outcome:?}");
     let table = &outcome.stdout;
@@ -64,6 +66,8 @@ fn bulk_enroll_takes_what_it_can_and_says_why_not_the_rest() {
         ("biden/wall.jpg", "no_face"),
         ("biden/cut.jpg", "invalid_image"),
         ("biden/empty.jpg", "invalid_image"),
+        ("biden/gone.jpg", "invalid_image"),
+        ("biden/pipe.jpg", "invalid_image"),
         ("biden/phone.heic", "unsupported_image"),
         ("biden/renamed.jpg", "unsupported_image"),
         ("biden/huge.png", "image_too_large"),
@@ -77,7 +81,7 @@ fn bulk_enroll_takes_what_it_can_and_says_why_not_the_rest() {
     for ignored in ["README", "DS_Store", "Thumbs", "hidden"] {
         assert!(!table.contains(ignored), "{table}");
     }
-    assert!(table.contains("2 students, 3 pictures enrolled, 10 files refused"), "{table}");
+    assert!(table.contains("2 students, 3 pictures enrolled, 12 files refused"), "{table}");
 
     let again = folder.run(&["bulk-enroll", "school faces"]);
     assert_eq!(again.code, Some(0));
@@ -141,6 +145,35 @@ fn recognize_names_the_faces_of_files() {
     assert!(row(&table.stdout, "biden.jpg").contains(&"biden"), "{table:?}");
     assert!(table.stdout.contains("no face"), "{table:?}");
     assert_eq!(folder.run(&["recognize"]).code, Some(2), "a file is wanted");
+}
+
+#[test]
+fn what_is_no_picture_is_a_sentence_and_an_exit_code_within_bounds() {
+    let folder = Folder::new();
+    put(folder.path(), "folder.jpg/inside.txt", &Bytes::from_static(b"a file in a folder"));
+    for (name, bytes, sentence) in [
+        ("text.jpg", Bytes::from_static(b"no picture"), "is not a picture"),
+        ("cut.jpg", pictures::truncated(), "is truncated"),
+        ("bomb.png", pictures::bomb(), "60000 x 60000 pixels"),
+        ("line.png", pictures::line(), "30000 pixels a side"),
+        ("film.gif", pictures::gif(), "GIF images are not supported"),
+        ("phone.heic", pictures::heic(), "HEIC images are not supported"),
+        ("empty.jpg", Bytes::new(), "is empty"),
+        ("folder.jpg", Bytes::new(), "is not a file"),
+    ] {
+        if name != "folder.jpg" {
+            put(folder.path(), name, &bytes);
+        }
+        // The models, and not much more: address space in KiB.
+        let program = attendance(folder.path(), &[]);
+        let mut bounded = std::process::Command::new("sh");
+        bounded.args(["-c", "ulimit -v 3000000; exec \"$0\" recognize \"$1\""]).arg(program.get_program()).arg(name);
+        bounded.current_dir(folder.path()).env_clear();
+        bounded.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let outcome = run(bounded);
+        assert_eq!(outcome.code, Some(1), "{name}: {outcome:?}");
+        assert!(outcome.stderr.contains(name) && outcome.stderr.contains(sentence), "{name}: {outcome:?}");
+    }
 }
 
 #[test]

@@ -61,10 +61,12 @@ pub fn truncated() -> Bytes {
     whole.slice(..whole.len() / 2)
 }
 
-/// A GIF.
+/// A GIF of two frames.
 #[must_use]
 pub fn gif() -> Bytes {
-    Bytes::from_static(b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;")
+    let head = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0";
+    let frame = b"!\xf9\x04\0\x0a\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0";
+    [&head[..], frame, frame, b";"].concat().into()
 }
 
 /// The beginning of what a phone's camera writes.
@@ -76,8 +78,18 @@ pub fn heic() -> Bytes {
 /// A PNG of a few bytes that claims to be 60000 x 60000 pixels.
 #[must_use]
 pub fn bomb() -> Bytes {
+    claiming(60_000, 60_000)
+}
+
+/// A PNG of a few bytes that claims to be a line: few pixels, and one very long side.
+#[must_use]
+pub fn line() -> Bytes {
+    claiming(1, 50_000_000)
+}
+
+fn claiming(width: u32, height: u32) -> Bytes {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
-    let mut header = [60_000_u32.to_be_bytes(), 60_000_u32.to_be_bytes()].concat();
+    let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
     header.extend([8, 2, 0, 0, 0]);
     let mut data = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::Write::write_all(&mut data, &[0; 100_000]).expect("memory");
