@@ -297,3 +297,27 @@ fn on_stack(name: &str, port: u16) -> Command {
     command.env("ATTENDANCE_TEST_STACK", format!("http://127.0.0.1:{port}"));
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sam_builds_is_what_there_is() {
+        let read = |name: &str| fs::read_to_string(root().join(name)).expect("it is in the checkout");
+        let (makefile, template) = (read("infra/Makefile"), read("template.yaml"));
+        let programs = makefile.lines().find(|line| line.starts_with("PROGRAMS :=")).expect("the programs");
+        let programs: Vec<&str> =
+            programs.split(',').nth(1).expect("a list").trim_end_matches(')').split(' ').collect();
+        for (name, package, with_models) in FUNCTIONS {
+            assert!(programs.contains(&package), "{package} is built");
+            let recipe = makefile.split(&format!("build-{name}:\n")).nth(1).expect(name);
+            let recipe = recipe.split("\n\n").next().unwrap_or_default();
+            assert!(recipe.contains(&format!("$(call program,{package})")), "{name}: {recipe}");
+            assert_eq!(recipe.contains("$(call models)"), with_models, "{name}");
+            assert!(template.contains(&format!("\n  {name}:\n    Type: AWS::Serverless::Function\n")), "{name}");
+        }
+        assert_eq!(programs.len(), FUNCTIONS.len());
+        assert_eq!(template.matches("AWS::Serverless::Function\n").count(), FUNCTIONS.len());
+    }
+}

@@ -107,6 +107,9 @@ impl Functions {
                 .env("ATTENDANCE_TABLE", output("TableName"))
                 .env("ATTENDANCE_BUCKET", &functions.bucket)
                 .env("ATTENDANCE_ACCESS_KEY", ACCESS_KEYS.join(" "))
+                .env("ATTENDANCE_WEBHOOK_URL", format!("http://{}/events", variable("ATTENDANCE_TEST_RECEIVER")))
+                .env("ATTENDANCE_WEBHOOK_ALLOW_PRIVATE", "true")
+                .env("EVENT_COOLDOWN_SECONDS", "0")
                 .env("ATTENDANCE_DELIVERY_QUEUE", output("DeliveryQueue"))
                 .env("ATTENDANCE_PUSH_ENDPOINT", &push);
             functions.processes.push(start(&mut function));
@@ -171,7 +174,19 @@ async fn http_events_are_answered() {
     assert_eq!(functions.take_calls(), [("BatchGetItem".to_owned(), 1)].into(), "what a warm request costs");
     let (status, body) = functions.http("realtime", "http-realtime-base64").await;
     assert_eq!((status, &body["dispatch"][0]["label"]), (200, &json!("raw-event")), "{body}");
-    assert_eq!(body["dispatch"][0]["report"]["message"], "webhook_disabled");
+    functions.take_calls();
+    let (_, body) = functions.http("realtime", "http-realtime-base64").await;
+    assert_eq!(body["dispatch"][0]["report"]["status"], "sent", "{body}");
+    let calls = [
+        ("BatchGetItem", 1),       // the gallery's versions
+        ("TransactWriteItems", 1), // the cooldown and the event
+        ("GetItem", 1),            // the event, to record its try
+        ("PutItem", 2),            // the try; the push, kept
+        ("UpdateItem", 1),         // the push's number
+        ("Query", 1),              // who watches
+    ];
+    let calls: BTreeMap<_, _> = calls.map(|(name, count)| (name.to_owned(), count)).into();
+    assert_eq!(functions.take_calls(), calls, "what a warm request with one event costs");
 
     let (status, body) = functions.http("enroll", "http-enroll-without-image").await;
     assert_eq!((status, &body["code"]), (422, &json!("missing_field")));
