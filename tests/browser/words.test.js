@@ -81,6 +81,11 @@ test('who comes again after a while is welcomed again, and one blurred frame is 
       at(80_200, 'Unknown'),
       at(80_400, 'Unknown'),
       at(90_000, 'b'),
+      // Noted is not taken, however long the person stays.
+      at(200_000, 'c', { status: 'failed', message: 'queued: away' }),
+      at(206_000, 'c', cooling),
+      at(300_000, 'd', { status: 'skipped', message: 'webhook_disabled' }),
+      at(306_000, 'd', { status: 'skipped', message: 'webhook_disabled' }),
     ];
   });
   assert.deepEqual(said, [
@@ -96,5 +101,9 @@ test('who comes again after a while is welcomed again, and one blurred frame is 
     [['unknown'], ['unknown']],
     [[], ['unknown']],
     [[], ['seen']],
+    [['queued'], ['queued']],
+    [[], ['queued']],
+    [['recognized'], ['recognized']],
+    [[], ['recognized']],
   ]);
 });

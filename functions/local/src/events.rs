@@ -2,11 +2,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use attendance::ports::EventStore;
-use attendance::{Clock, Environment, EventId, EventRecord, EventStatus, SystemClock};
+use attendance::{Clock, Environment, EventId, EventRecord, EventStatus, SystemClock, Timestamp};
 use attendance_embedded::Database;
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::Table;
+use jiff::tz::TimeZone;
 
 use crate::Places;
 use crate::table::table;
@@ -81,7 +82,11 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
 }
 
 fn listing(events: &[EventRecord]) -> Result<Table> {
-    let mut table = table(["event", "student", "status", "tries", "last answer"]);
+    let mut table = table(["event", "seen", "student", "status", "tries", "next try", "last answer"]);
+    let local = |at: Timestamp| -> Result<String> {
+        let at = jiff::Timestamp::from_millisecond(i64::try_from(at.millis())?)?;
+        Ok(at.to_zoned(TimeZone::system()).strftime("%F %T").to_string())
+    };
     for event in events {
         let answer = event.attempts.last().map_or(String::new(), |attempt| {
             let status = attempt.http_status.map_or(String::new(), |s| format!("{s} "));
@@ -89,9 +94,11 @@ fn listing(events: &[EventRecord]) -> Result<Table> {
         });
         table.add_row([
             event.id.to_string(),
+            local(event.accepted)?,
             event.student.clone(),
             event.status.word().to_owned(),
             event.attempts.len().to_string(),
+            event.next_try.map_or_else(|| Ok(String::new()), local)?,
             answer,
         ]);
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 /// # Errors
 /// [`ScanError::TooManyBytes`], and [`ScanError::Invalid`] where it cannot be read.
 pub(crate) fn read(path: &Path) -> Result<Bytes, ScanError> {
-    let unreadable = |error: io::Error| ScanError::Invalid { reason: format!("cannot be read ({error})") };
+    let unreadable = |error: io::Error| ScanError::Invalid { reason: format!("file cannot be read ({error})") };
     // Before it is opened: a pipe would wait for somebody to write.
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {

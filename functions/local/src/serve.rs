@@ -14,6 +14,7 @@ use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
 use attendance_vision::VisionSettings;
 use attendance_webhook::{HttpWebhook, WebhookSettings};
 use clap::Args;
+use reqwest::Url;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -74,6 +75,7 @@ async fn serve(
 ) -> Result<()> {
     // Everything that can be wrong with the settings comes before the models, which take a moment.
     let origins = environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*");
+    let open = access.is_open();
     let origins = Origins::parse(origins).with_context(|| format!("ATTENDANCE_CORS_ORIGINS is `{origins}`"))?;
     let identity = tls.identity(&places.data(environment))?;
     let services = Services::new(places, environment)?;
@@ -108,8 +110,8 @@ async fn serve(
     ));
     say(format_args!("  models     {}", places.models(environment).display()));
     say(format_args!("  detectors  {}", services.detectors));
-    let webhook = if services.deliverer.is_some() { "on" } else { "off (ATTENDANCE_WEBHOOK_URL is empty)" };
-    say(format_args!("  webhook    {webhook}"));
+    say(format_args!("  webhook    {}", described_webhook(environment)));
+    say(format_args!("  access     {}", if open { "without a key" } else { "with a key" }));
     if services.deliverer.is_none() && !waiting.events.is_empty() {
         say("             events of an earlier run wait for it: `attendance events list --status pending`");
     }
@@ -200,6 +202,24 @@ impl Services {
             events: self.database.events(),
             clock: Arc::new(SystemClock),
             watch: Some(self.database.hub()),
+        }
+    }
+}
+
+/// Where events go and how they are made out, without what may be secret.
+fn described_webhook(environment: &Environment) -> String {
+    let set = |name, yes, no| if environment.text(name).is_some() { yes } else { no };
+    match environment.text("ATTENDANCE_WEBHOOK_URL").and_then(|url| Url::parse(url).ok()) {
+        None => "off (ATTENDANCE_WEBHOOK_URL is empty)".to_owned(),
+        Some(mut url) => {
+            url.set_query(None);
+            let signed = set("ATTENDANCE_HMAC_SECRET", "signed", "not signed (ATTENDANCE_HMAC_SECRET is empty)");
+            let bearer = set(
+                "ATTENDANCE_API_KEY",
+                "with a bearer token",
+                "without a bearer token (ATTENDANCE_API_KEY is empty)",
+            );
+            format!("{url}, {signed}, {bearer}")
         }
     }
 }

@@ -151,6 +151,10 @@ impl Deliverer {
         next: NextStep,
         leased_until: Timestamp,
     ) -> Option<Timestamp> {
+        if next != NextStep::Sent {
+            let (status, answer) = (attempt.http_status, &*attempt.message);
+            tracing::warn!(event_id = %id, status, answer, given_up = next == NextStep::Dead, "the receiver did not take an event");
+        }
         match (self.events.record(id, attempt, next).await, next) {
             (Ok(()), NextStep::RetryAt(at)) => Some(at),
             (Ok(()), NextStep::Sent | NextStep::Dead) => None,

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,9 @@ impl FaceFolder {
     /// The folder below the data folder, made where it does not exist. Errs with the path that could not be made.
     pub(crate) fn open(data: &Path) -> Result<Self, (PathBuf, io::Error)> {
         let root = data.join("faces");
-        fs::create_dir_all(&root).map_err(|error| (root.clone(), error))?;
+        // Photographs of children: what is made here is its owner's alone. A folder that exists keeps what was chosen for it.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&root);
+        made.map_err(|error| (root.clone(), error))?;
         for folder in [Some(data), data.parent()].into_iter().flatten() {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
             sync_folder(folder).map_err(|error| (folder.to_owned(), error))?;

@@ -47,7 +47,7 @@ pub struct Facts {
     pub websocket_url: Option<String>,
 }
 
-/// `GET /health`, `GET /config`, `DELETE /students/{student_id}`, `GET /events`, `POST /events/{event_id}/replay`,
+/// `GET /health`, `GET /config`, `GET /students`, `DELETE /students/{student_id}`, `GET /events`, `POST /events/{event_id}/replay`,
 /// `POST /mock/webhook`, `GET /openapi.json`, `GET /docs` and the [pages](web_routes); and `more`, the routes that only this
 /// deployment has, which its document names too.
 pub fn meta_routes(meta: Meta, more: OpenApiRouter) -> Router {
@@ -61,7 +61,8 @@ pub fn meta_routes(meta: Meta, more: OpenApiRouter) -> Router {
 }
 
 pub(crate) fn documented() -> OpenApiRouter<Meta> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(config)).routes(routes!(remove_student))
+    let students = OpenApiRouter::new().routes(routes!(list_students)).routes(routes!(remove_student));
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(config)).merge(students)
 }
 
 pub(crate) fn documented_mock() -> OpenApiRouter<Meta> {
@@ -132,6 +133,38 @@ pub(crate) fn websocket_url_for(headers: &HeaderMap) -> String {
     let host = text(header::HOST).unwrap_or("localhost");
     let secure = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     format!("{}://{host}{WATCH_PATH}", if secure { "wss" } else { "ws" })
+}
+
+/// A student who is enrolled.
+#[derive(Serialize, ToSchema)]
+struct StudentItem {
+    student_id: String,
+    /// How many embeddings are stored.
+    embeddings: usize,
+}
+
+/// Everybody who is enrolled.
+#[derive(Serialize, ToSchema)]
+struct StudentsResponse {
+    /// Always true.
+    ok: bool,
+    /// By id.
+    students: Vec<StudentItem>,
+}
+
+errors!(StudentsErrors, [Code::Unauthorized, Code::Internal, Code::Unavailable]);
+
+/// List who is enrolled.
+#[utoipa::path(
+    get,
+    path = "/students",
+    tag = "students",
+    responses(StudentsErrors, (status = 200, body = StudentsResponse, description = "everybody")),
+)]
+async fn list_students(State(meta): State<Meta>) -> Result<Json<StudentsResponse>, ApiError> {
+    let students = meta.gallery.students().await?.into_iter();
+    let item = |(student, embeddings): (StudentId, usize)| StudentItem { student_id: student.to_string(), embeddings };
+    Ok(Json(StudentsResponse { ok: true, students: students.map(item).collect() }))
 }
 
 /// What was removed.

@@ -50,7 +50,10 @@ function add(entries) {
       queue.push(item);
     }
   }
-  if (wanted.length) $('results').hidden = false;
+  if (wanted.length) {
+    $('results').hidden = false;
+    $('results').scrollIntoView({ block: 'nearest' });
+  }
   tell();
   while (sending < SIDE_BY_SIDE && queue.length) send();
 }

@@ -65,7 +65,8 @@ export class Presence {
     const cards = [...this.#people.values()]
       .filter((person) => now - person.seen < LINGER_MS || now - person.greeted < WELCOME_MS)
       .sort((a, b) => b.greeted - a.greeted || b.seen - a.seen)
-      .map(({ kind, label, at, greeted }) => ({ kind: at !== null && now - greeted >= WELCOME_MS ? 'already' : kind, label, at }));
+      // What was only noted or recognized is never called taken.
+      .map(({ kind, label, at, greeted }) => ({ kind: kind === 'taken' && now - greeted >= WELCOME_MS ? 'already' : kind, label, at }));
     const unknown = this.#unknownFrames >= UNKNOWN_FRAMES && now - this.#unknownSeen < LINGER_MS;
     if (unknown) cards.push({ kind: 'unknown', label: '', at: null });
     return cards.slice(0, CARDS);

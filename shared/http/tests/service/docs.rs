@@ -25,6 +25,7 @@ async fn the_document_describes_every_route_and_code() {
         "GET /health",
         "GET /config",
         "POST /mock/webhook",
+        "GET /students",
         "DELETE /students/{student_id}",
         "GET /events",
         "POST /events/{event_id}/replay",

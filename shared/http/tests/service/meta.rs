@@ -48,8 +48,11 @@ async fn a_removed_student_is_gone() {
     let service = service();
     service.enroll("siswaA", picture("1", &[face(0, 0.0)])).await.ok();
     service.enroll("siswaA", picture("2", &[face(0, 0.1)])).await.ok();
+    let listed = service.get("/students").await.ok();
+    assert_eq!(listed, json!({"ok": true, "students": [{"student_id": "siswaA", "embeddings": 2}]}));
     let removed = service.ask(request("DELETE", "/students/siswaA", "")).await.ok();
     assert_eq!(removed, json!({"ok": true, "removed": 2}));
+    assert_eq!(service.get("/students").await.ok(), json!({"ok": true, "students": []}));
     let removed = service.ask(request("DELETE", "/students/siswaA", "")).await.ok();
     assert_eq!(removed, json!({"ok": true, "removed": 0}));
     let answer = service.post_image("/recognize", picture("x", &[face(0, 0.0)])).await.ok();

@@ -32,6 +32,7 @@ pub async fn the_document_names_every_route(target: &Target) {
         ("/health", "get"),
         ("/config", "get"),
         ("/mock/webhook", "post"),
+        ("/students", "get"),
         ("/students/{student_id}", "delete"),
     ] {
         assert!(document.body["paths"][path][method]["responses"]["200"].is_object(), "{method} {path}");
