@@ -70,7 +70,7 @@ async fn every_route_but_health_and_the_pages_wants_a_key() {
             }
         }
     }
-    assert_eq!(closed, 9);
+    assert_eq!(closed, 10);
     service.get("/nowhere").await.refused(401, "unauthorized");
 }
 

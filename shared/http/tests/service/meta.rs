@@ -127,7 +127,7 @@ async fn events_are_listed_by_page_and_replayed() {
 #[tokio::test]
 async fn paths_and_methods_that_do_not_exist() {
     let service = service();
-    for path in ["/nowhere", "/web/nothing.js", "/students", "/students/a/b", "/docs/nothing.js", "/ws"] {
+    for path in ["/nowhere", "/web/nothing.js", "/students/", "/students/a/b", "/docs/nothing.js", "/ws"] {
         service.get(path).await.refused(404, "not_found");
     }
     for (method, path, allowed) in
