@@ -139,7 +139,7 @@ pub async fn wrong_parameters_are_refused(target: &Target) {
 
 /// Paths and methods that do not exist.
 pub async fn wrong_paths_and_methods_are_refused(target: &Target) {
-    for path in ["/enlist", "/enroll/", "/students/", "/recognize/later", "/docs/nothing", "/..%2fetc%2fpasswd"] {
+    for path in ["/enlist", "/enroll/", "/pupils", "/recognize/later", "/docs/nothing", "/..%2fetc%2fpasswd"] {
         target.get(path).await.is_error(404, "not_found");
     }
     for (method, path) in [
