@@ -141,6 +141,7 @@ test('a server that stops is told, and the kiosk goes on by itself when it is ba
   await server.stop();
   await page.getByText('The server does not answer').waitFor();
   assert.equal(await page.locator('.face').count(), 0);
+  assert.equal(await page.locator('#latency').isVisible(), false, 'nothing says that it works');
   await accessible(page, 'kiosk without a server');
   await server.run();
   await page.locator('.face.known').waitFor({ timeout: 15_000 });

@@ -50,11 +50,13 @@ async function watch() {
     try {
       await look(begun);
       failures = 0;
+      document.body.classList.remove('unanswered');
       notice(null);
       await pause(Math.max(LEAST_REST_MS, REST * (performance.now() - begun)), waiting.signal);
     } catch (problem) {
       if (!problem.kind) throw problem;
       show({ results: [], frame: { width: 1, height: 1 } });
+      document.body.classList.add('unanswered');
       notice(problem.message, problem.kind === 'key' ? [t('settings'), openSettings] : undefined);
       await pause(Math.max(problem.retryAfter, backoff(failures, MOST_WAIT_MS)), waiting.signal);
       failures += 1;
