@@ -48,7 +48,8 @@ pub(crate) async fn serve<L: Listener>(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head_patience);
+    // A client that has sent its request may close its side and still wants the answer.
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head_patience).half_close(true);
     let places = Arc::new(Semaphore::new(limits.connections));
     let (stopping, connections) = (CancellationToken::new(), TaskTracker::new());
     let mut shutdown = pin!(shutdown);
@@ -226,6 +227,15 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(2000)).await;
         server.answer.notify_one();
         assert!(answer(&mut client).await.ends_with("slow"));
+    }
+
+    #[tokio::test]
+    async fn who_closes_his_side_after_the_request_is_answered() {
+        let server = Server::start(Duration::from_secs(600), 8).await;
+        let mut client = server.slow_client().await;
+        client.shutdown().await.unwrap();
+        server.answer.notify_one();
+        assert!(to_the_end(&mut client).await.ends_with("slow"));
     }
 
     #[tokio::test]

@@ -116,10 +116,16 @@ async fn serve(
         say("             events of an earlier run wait for it: `attendance events list --status pending`");
     }
 
+    tokio::spawn(async {
+        stop_signal().await;
+        stop_signal().await;
+        // What was accepted is in the outbox.
+        std::process::exit(1);
+    });
     let stopping = work.clone();
     let shutdown = async move {
         stop_signal().await;
-        say("stopping: finishing what runs");
+        say("stopping: finishing what runs; a second signal ends it now");
         stopping.begin_stop();
     };
     let mut stopped: Pin<Box<dyn Future<Output = ()>>> = match identity {

@@ -12,6 +12,10 @@ use crate::{ApiError, Code};
 
 /// Room for the other fields and the form's own lines, beside the picture.
 const FORM_ROOM: u64 = 64 << 10;
+/// The longest text of a field, in bytes: a roster of a thousand students.
+const TEXT_LIMIT: usize = 64 << 10;
+/// How long a client may send nothing of a form that it has begun: its share of the memory is somebody else's then.
+const PAUSE: Duration = Duration::from_secs(10);
 /// The unit of the memory that pictures may take.
 const BLOCK: usize = 1 << 10;
 
@@ -119,7 +123,14 @@ async fn receive(body: Body, uploads: &Uploads) -> Result<(Bytes, Held), ApiErro
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut held: Option<OwnedSemaphorePermit> = None;
-    while let Some(chunk) = stream.next().await {
+    let late = |_| {
+        let limit = PAUSE.as_secs();
+        ApiError::new(
+            Code::RequestTimeout,
+            format!("the form stopped coming; send it without a pause of {limit} seconds"),
+        )
+    };
+    while let Some(chunk) = tokio::time::timeout(PAUSE, stream.next()).await.map_err(late)? {
         let chunk = chunk.map_err(|_| unreadable("the connection broke while the form was sent"))?;
         let size = bytes.len() + chunk.len();
         if size as u64 > uploads.body_limit() {
@@ -174,6 +185,9 @@ fn refusal(error: multer::Error) -> ApiError {
 
 fn text(bytes: &[u8], name: &'static str) -> Result<String, ApiError> {
     let code = if name == "student_id" { Code::InvalidStudentId } else { Code::InvalidParameter };
+    if bytes.len() > TEXT_LIMIT {
+        return Err(ApiError::new(code, format!("{name} is too long; at most {} KiB are allowed", TEXT_LIMIT >> 10)));
+    }
     let text = std::str::from_utf8(bytes);
     text.map(str::to_owned).map_err(|_| ApiError::new(code, format!("{name} must be text in UTF-8")))
 }

@@ -259,6 +259,8 @@ async fn a_roster_says_whom_to_look_for() {
     let form = Form::new().text("roster", "nobody-else").image(frame());
     let answer = service.ask(form.to("/recognize/realtime")).await.ok();
     assert_eq!((&answer["results"][0]["label"], &answer["dispatch"]), (&json!("Unknown"), &json!([])));
+    let long = Form::new().text("roster", "a,".repeat(40_000)).image(frame()).to("/recognize");
+    assert!(service.ask(long).await.refused(422, "invalid_parameter").contains("64 KiB"));
     for wrong in ["", "..", "a;b", "a,,b", "unknown"] {
         for path in ["/recognize", "/recognize/realtime"] {
             let msg = service.post_image(&format!("{path}?roster={wrong}"), frame()).await;
