@@ -2,9 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use attendance::ports::{Acceptance, Claim, ENDED_KEPT, EventStore, StoreError};
-use attendance::{
-    Attempt, Clock, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, SystemClock, Timestamp,
-};
+use attendance::{Attempt, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Timestamp};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
@@ -43,9 +41,9 @@ fn partition(id: EventId) -> String {
     format!("event#{}", shard_of(&id.to_string(), SHARDS))
 }
 
-/// Whether the row was to be deleted by now: DynamoDB does that some days late.
-fn is_expired(row: &Row) -> bool {
-    number(row, "expires").is_ok_and(|expires| expires <= SystemClock.now().seconds())
+/// Whether the row was to be deleted by `now`: DynamoDB does that some days late.
+fn is_expired(row: &Row, now: Timestamp) -> bool {
+    number(row, "expires").is_ok_and(|expires| expires <= now.seconds())
 }
 
 fn moment(row: &Row, name: &str) -> Result<Timestamp, StoreError> {
@@ -136,7 +134,7 @@ impl DynamoEvents {
         let mut backoff = Backoff::new();
         let revision = Uuid::now_v7().to_string();
         loop {
-            let row = self.table.get(&partition(id), &id.to_string()).await?.filter(|row| !is_expired(row));
+            let row = self.table.get(&partition(id), &id.to_string()).await?.filter(|row| !is_expired(row, now));
             let Some(row) = row else { return Ok(false) };
             let mut stored = Stored::read(&row)?;
             if stored.revision == revision {
@@ -189,10 +187,7 @@ impl DynamoEvents {
         while rows.len() < limit
             && let Some(row) = items.next().await
         {
-            let row = row.map_err(StoreError::unavailable)?;
-            if !is_expired(&row) {
-                rows.push(row);
-            }
+            rows.push(row.map_err(StoreError::unavailable)?);
         }
         Ok(rows)
     }

@@ -18,7 +18,8 @@
 //!
 //! Three local indexes order the rows of a partition by another attribute. Unlike global ones they are read
 //! consistently: `changes` by `version`, `due` by the time of an event's next try (pending ones alone), `status` by
-//! `status_id`. Rows with `expires` are deleted by DynamoDB some time after it, so readers skip them themselves.
+//! `status_id`. Rows with `expires` are deleted by DynamoDB some time after it, so whoever
+//! acts on one looks at it; an ended event is listed until then.
 //!
 //! ```text
 //! bucket
