@@ -1,0 +1,8 @@
+//! Kernels for the small convolutional networks that find and describe faces: f32, channels last, on the vector
+//! instructions of the machine.
+//!
+//! A network is made of plain weights and layer descriptions. Nothing here knows ONNX, files or pictures.
+
+mod simd_level;
+
+pub use simd_level::SimdLevel;

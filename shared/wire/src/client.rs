@@ -1,0 +1,1 @@
+//! What WebSocket clients send.

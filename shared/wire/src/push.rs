@@ -1,0 +1,1 @@
+//! What the service pushes to subscribers.

@@ -1,0 +1,1 @@
+//! What the service posts to the Attendance API.
