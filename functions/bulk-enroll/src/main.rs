@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use attendance::{Enroller, SystemClock};
 use attendance_aws::Inbox;
-use attendance_serverless::Container;
+use attendance_lambda::Container;
 use aws_lambda_events::s3::S3EventRecord;
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -23,7 +23,7 @@ struct Notification {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
-    let engine = attendance_faces::engine(&container)?;
+    let engine = attendance_lambda_faces::engine(&container)?;
     let (push, clock) = (container.aws.push(), Arc::new(SystemClock));
     let multi_face = container.environment.multi_face()?;
     let enroller =

@@ -3,7 +3,7 @@
 //! Nothing can be posted to a connection before this function has answered: who wants earlier messages asks for them
 //! afterwards.
 
-use attendance_serverless::Container;
+use attendance_lambda::Container;
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 mod batch;
 
-use attendance_serverless::Container;
+use attendance_lambda::Container;
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 

@@ -1,7 +1,7 @@
 //! The function behind the WebSocket API's `$disconnect` and `$default`: it removes a watcher, and answers what one
 //! asks.
 
-use attendance_serverless::Container;
+use attendance_lambda::Container;
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Deserialize;

@@ -2,30 +2,22 @@
 
 #![forbid(unsafe_code)]
 
-mod bulk_enroll;
-mod compare;
-mod connections;
+mod commands;
+mod console;
 mod environment;
-mod events;
-mod import;
 mod known_faces;
-mod models;
-mod photo;
-mod receiver;
-mod recognize;
-mod samples;
-mod serve;
-mod students;
+mod places;
 mod table;
-mod tls;
-mod watch;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use attendance::Environment;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    bulk_enroll, compare, events, import, models, receiver, recognize, samples, serve, students, watch,
+};
+use crate::places::Places;
 
 /// Face recognition for attendance.
 ///
@@ -41,27 +33,6 @@ struct Cli {
     serve: serve::Options,
     #[command(flatten)]
     places: Places,
-}
-
-/// Folders that most commands share.
-#[derive(Args, Clone, Default)]
-struct Places {
-    /// Database and pictures [env: ATTENDANCE_DATA_DIR] [default: data]
-    #[arg(long, global = true, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Converted models [env: ATTENDANCE_MODELS_DIR] [default: the checkout's models folder]
-    #[arg(long, global = true, value_name = "DIR")]
-    models_dir: Option<PathBuf>,
-}
-
-impl Places {
-    fn data(&self, environment: &Environment) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| environment::data_dir(environment))
-    }
-
-    fn models(&self, environment: &Environment) -> PathBuf {
-        self.models_dir.clone().unwrap_or_else(|| environment::models_dir(environment))
-    }
 }
 
 #[derive(Subcommand)]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use attendance::{Clock, ModelId, SystemClock};
+use attendance_lambda::Container;
 use attendance_models::EMBEDDING_MODEL;
-use attendance_serverless::Container;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 

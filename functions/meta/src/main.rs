@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use attendance::{Outbox, SystemClock};
 use attendance_http::{Facts, Meta, Work, meta_routes};
-use attendance_serverless::Container;
+use attendance_lambda::Container;
 use lambda_http::Error;
 
 #[tokio::main]

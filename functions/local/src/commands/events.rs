@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::Table;
 use jiff::tz::TimeZone;
 
-use crate::Places;
+use crate::places::Places;
 use crate::table::table;
 
 /// What `events` does.

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use anyhow::Result;
 use attendance::ports::{FaceEngine, ScanError};
 use attendance::{BulkRefusal, EnrollError, Enroller, Environment, Receipt, StudentId, SystemClock};
+use attendance_camera::read_picture;
 use attendance_embedded::Database;
 use attendance_http::{ApiError, Code};
-use attendance_vision::VisionSettings;
+use attendance_vision::{MAX_BYTES, VisionSettings};
 use clap::Args;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::commands::models;
 use crate::known_faces::KnownFaces;
+use crate::places::Places;
 use crate::table::table;
-use crate::{Places, models, photo};
 
 /// What `bulk-enroll` takes.
 #[derive(Args)]
@@ -74,7 +76,7 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
 
 async fn enroll(enroller: &Enroller, student: StudentId, path: PathBuf) -> (PathBuf, Result<Receipt, EnrollError>) {
     let file = path.clone();
-    let outcome = match tokio::task::spawn_blocking(move || photo::read(&file)).await {
+    let outcome = match tokio::task::spawn_blocking(move || read_picture(&file, MAX_BYTES)).await {
         Ok(Ok(photo)) => enroller.enroll(&student, photo).await,
         Ok(Err(error)) => Err(error.into()),
         Err(panic) => Err(ScanError::Internal(Box::new(panic)).into()),

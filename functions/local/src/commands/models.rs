@@ -9,7 +9,7 @@ use clap::Subcommand;
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::Places;
+use crate::places::Places;
 use crate::table::table;
 
 /// What `models` does.

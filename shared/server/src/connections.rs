@@ -1,4 +1,4 @@
-//! The connections of a server, each bounded in what it may hold up.
+//! The connections of a server, each bounded in what it can hold up.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -16,13 +16,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a request's head may take to arrive, and a connection may lie idle before the next. Longer than the 60 s after
-/// which proxies and load balancers let go of theirs: who closes first must not be the one who gets the next request.
+/// How long a request's head may take to arrive, and how long a connection may lie idle before the next. Longer than the
+/// 60 s after which proxies and load balancers close an idle connection: the side that receives the next request must not
+/// be the one that closes first.
 const HEAD_PATIENCE: Duration = Duration::from_secs(75);
-/// The most connections, each of which takes some memory.
+/// The most connections at once. Each takes some memory.
 const CONNECTIONS: u64 = 16_384;
 
-/// What connections may take up.
+/// What connections may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) head_patience: Duration,
@@ -30,17 +31,18 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Limits that leave half of the files that a process may have open to the database, the pictures and the deliveries.
+    /// Returns limits that leave half of the files that a process may open to the database, the pictures and the
+    /// deliveries.
     pub(crate) fn for_open_files(files: Option<u64>) -> Self {
         let connections = files.map_or(CONNECTIONS, |files| (files / 2).clamp(1, CONNECTIONS));
         Self { head_patience: HEAD_PATIENCE, connections: connections as usize }
     }
 }
 
-/// Answers what connects until `shutdown` returns, and returns when all requests that had begun are answered.
+/// Answers what connects until `shutdown` ends, and returns once every request that had begun is answered.
 ///
-/// `axum::serve` has no patience to set: hyper's own needs a timer, which it does not give. A connection whose head is late
-/// is closed; beyond the most connections the next waits to be accepted.
+/// `axum::serve` sets no timeout for a request's head: hyper's needs a timer, which axum does not give it. A connection
+/// whose head is late is closed. Beyond the most connections, the next one waits to be accepted.
 pub(crate) async fn serve<L: Listener>(
     mut listener: L,
     app: Router,
@@ -48,7 +50,7 @@ pub(crate) async fn serve<L: Listener>(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut http = http1::Builder::new();
-    // A client that has sent its request may close its side and still wants the answer.
+    // A client that closes its side after its request still wants the answer.
     http.timer(TokioTimer::new()).header_read_timeout(limits.head_patience).half_close(true);
     let places = Arc::new(Semaphore::new(limits.connections));
     let (stopping, connections) = (CancellationToken::new(), TaskTracker::new());
@@ -84,8 +86,8 @@ pub(crate) async fn serve<L: Listener>(
     connections.wait().await;
 }
 
-/// A connection and its place among the most that there may be, given back when it is closed: after an upgrade the
-/// WebSocket has it.
+/// A connection and its place among the most that there may be. The place is free again once the connection is closed;
+/// after an upgrade the WebSocket holds it.
 struct Held<T> {
     io: T,
     _place: OwnedSemaphorePermit,

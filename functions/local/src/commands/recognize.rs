@@ -4,14 +4,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use attendance::ports::{Change, EnrollmentId, GalleryVersion, Purpose};
 use attendance::{Environment, FaceBox, Gallery, Identity, Label, Scan, rounded};
-use attendance_vision::VisionEngine;
+use attendance_camera::read_picture;
+use attendance_vision::{MAX_BYTES, VisionEngine};
 use clap::Args;
-
 use serde::Serialize;
 
+use crate::commands::models;
 use crate::known_faces::KnownFaces;
+use crate::places::Places;
 use crate::table::table;
-use crate::{Places, models, photo};
 
 /// What `recognize` takes.
 #[derive(Args)]
@@ -89,7 +90,7 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
 
 /// The faces in a picture file.
 pub(crate) fn scan(engine: &VisionEngine, path: &Path, purpose: Purpose) -> Result<Scan> {
-    Ok(engine.scan_blocking(&photo::read(path)?, purpose)?)
+    Ok(engine.scan_blocking(&read_picture(path, MAX_BYTES)?, purpose)?)
 }
 
 /// The gallery of everybody in the folder. A picture without exactly one face is left out with a warning.

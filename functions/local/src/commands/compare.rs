@@ -7,7 +7,8 @@ use attendance::{Embedding, Environment};
 use attendance_vision::VisionEngine;
 use clap::Args;
 
-use crate::{Places, models, recognize};
+use crate::commands::{models, recognize};
+use crate::places::Places;
 
 /// What `compare` takes.
 #[derive(Args)]

@@ -6,7 +6,7 @@ use attendance::{Environment, StudentId};
 use attendance_embedded::Database;
 use clap::Subcommand;
 
-use crate::Places;
+use crate::places::Places;
 
 /// What `students` does.
 #[derive(Subcommand)]

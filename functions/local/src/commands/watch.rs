@@ -1,7 +1,5 @@
 //! The realtime client: a camera and a watcher in one.
 
-mod frames;
-
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,14 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use attendance::Environment;
+use attendance_camera::{Frame, Frames};
+use attendance_vision::MAX_BYTES;
 use clap::Args;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Url};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
-
-use frames::{Frame, Frames};
 
 /// How long the last frame's push may take to arrive before the command ends.
 const PUSH_PATIENCE: Duration = Duration::from_secs(3);
@@ -73,7 +71,7 @@ async fn watch(options: &Options, key: Option<String>) -> Result<ExitCode> {
     }
     let camera = Camera::new(options, key)?;
     let (mut told, mut failed) = (0, 0);
-    let mut frames = Frames::open(&options.sources, camera.client.clone());
+    let mut frames = Frames::open(&options.sources, camera.client.clone(), MAX_BYTES);
     while let Some(frame) = frames.next().await {
         let started = tokio::time::Instant::now();
         match camera.post(frame?).await {

@@ -1,10 +1,13 @@
-//! The face engine of the functions that look at pictures.
+//! The face engine of the Lambda functions that look at pictures.
+//!
+//! A crate of its own, so that the other functions do not link tract: a cargo feature that one function asks for would be
+//! built into all of them.
 
 #![forbid(unsafe_code)]
 
 use attendance::Recognizer;
+use attendance_lambda::Container;
 use attendance_models::ModelsDir;
-use attendance_serverless::Container;
 use attendance_vision::{VisionEngine, VisionSettings};
 
 /// Why a container cannot look at pictures.

@@ -5,7 +5,7 @@ use anyhow::Result;
 use attendance_models::pull_samples;
 use clap::Args;
 
-use crate::models::with_bar;
+use crate::commands::models::with_bar;
 
 /// What `samples` takes.
 #[derive(Args)]

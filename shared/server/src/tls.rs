@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::middleware::map_request;
 use axum::serve::Listener;
-use clap::Args;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,81 +18,111 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-/// The longest a client may take to agree on TLS.
+use crate::machine::addresses;
+
+/// The longest a TLS handshake may take.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
-/// Handshakes under way at once; further connections wait.
+/// Handshakes at once; further connections wait.
 const HANDSHAKES: usize = 512;
-/// The largest head of a plain HTTP request that is read to answer it.
+/// The largest head of a plain HTTP request that is read, in bytes.
 const HEAD_LIMIT: usize = 8 << 10;
-/// How long a certificate of ours is valid: what every device takes that was told to trust it, Apple's allowing 825 days.
+/// How long a self-signed certificate is valid. Apple's devices accept at most 825 days.
 const VALID_FOR: Duration = Duration::from_secs(800 * 24 * 3600);
-/// After what age a start makes a new one.
+/// The age after which a start makes a new one.
 const RENEWED_AFTER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How `serve` does TLS.
-#[derive(Args, Default)]
-#[group(skip)]
-pub(crate) struct Options {
-    /// Serve over HTTPS, which browsers want before a page may use the camera. The certificate is self-signed and kept in
-    /// the data folder, unless --tls-cert names one
-    #[arg(long)]
-    tls: bool,
-    /// The certificate chain to serve with, in PEM; implies --tls
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// The certificate's private key, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
+/// Why a server has no certificate to serve with.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read, or is not PEM.
+    #[error("{} cannot be read as PEM", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        cause: pem::Error,
+    },
+    /// A file holds no certificate.
+    #[error("{} holds no certificate", .file.display())]
+    NoCertificate {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The key is not that of the certificate, or is of an unsupported kind.
+    #[error("{} and {} cannot be used together", .cert.display(), .key.display())]
+    Mismatch {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong with them.
+        #[source]
+        cause: rustls::Error,
+    },
+    /// A self-signed certificate cannot be made or written.
+    #[error("cannot keep a certificate in {}", .file.display())]
+    NotKept {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
-/// A certificate to serve with.
-pub(crate) struct Identity {
+/// A certificate and its key.
+pub struct Identity {
     acceptor: TlsAcceptor,
-    /// The SHA-256 of the certificate as browsers show it, and where it lies.
-    pub(crate) description: String,
-}
-
-impl Options {
-    /// Returns the certificate to serve with, or `None` where TLS is not asked for. A self-signed one is made where `data`
-    /// has none that is young enough.
-    pub(crate) fn identity(&self, data: &Path) -> Result<Option<Identity>> {
-        match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => Identity::load(cert, key).map(Some),
-            _ if self.tls => {
-                let own = data.join("tls.pem");
-                if !is_young(&own) {
-                    make_own(&own).with_context(|| format!("cannot keep a certificate in {}", own.display()))?;
-                }
-                Identity::load(&own, &own).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
+    description: String,
 }
 
 impl Identity {
-    fn load(cert: &Path, key: &Path) -> Result<Self> {
-        let unreadable = |path: &Path| format!("{} cannot be read as PEM", path.display());
+    /// Returns the certificate chain in the PEM file `cert` with the key in the PEM file `key`.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
+        let unreadable = |file: &Path| {
+            let file = file.to_owned();
+            move |cause| TlsError::Unreadable { file, cause }
+        };
         let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let chain = chain.with_context(|| unreadable(cert))?;
-        let first = chain.first().with_context(|| format!("{} holds no certificate", cert.display()))?;
+        let chain = chain.map_err(unreadable(cert))?;
+        let first = chain.first().ok_or_else(|| TlsError::NoCertificate { file: cert.to_owned() })?;
         let digest: Vec<String> = Sha256::digest(first).iter().map(|byte| format!("{byte:02X}")).collect();
         let description = format!("{} (SHA-256 {})", cert.display(), digest.join(":"));
-        let key_file = key;
-        let key = PrivateKeyDer::from_pem_file(key).with_context(|| unreadable(key))?;
+        let private = PrivateKeyDer::from_pem_file(key).map_err(unreadable(key))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .with_context(|| format!("{} and {} cannot be used together", cert.display(), key_file.display()))?;
+            .with_safe_default_protocol_versions()
+            .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
+            .map_err(|cause| TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned(), cause })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), description })
+    }
+
+    /// Returns the self-signed certificate in `file`, for this machine's names and addresses. Makes one if there is none or
+    /// if it is older than a year. Only the file's owner can read it.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn self_signed(file: &Path) -> Result<Self, TlsError> {
+        if !is_young(file) {
+            make_self_signed(file).map_err(|cause| TlsError::NotKept { file: file.to_owned(), cause })?;
+        }
+        Self::load(file, file)
+    }
+
+    /// Returns the certificate's file and its SHA-256 as browsers show it.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
     }
 }
 
@@ -103,15 +131,15 @@ fn is_young(file: &Path) -> bool {
     age.is_ok_and(|age| age < RENEWED_AFTER)
 }
 
-/// Makes a certificate for this machine's names and addresses. Certificate and key are one file, so that they always
-/// belong together, which nobody but its owner may read.
-fn make_own(file: &Path) -> Result<()> {
+/// Writes a new certificate for this machine's names and addresses. Certificate and key are one file, so that they always
+/// belong together.
+fn make_self_signed(file: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let names = ["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string(), Ipv6Addr::LOCALHOST.to_string()];
     let names = names.into_iter().chain(addresses().iter().map(IpAddr::to_string)).collect::<Vec<_>>();
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name.push(DnType::CommonName, "Attendance");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    // A device whose clock is behind takes it too.
+    // A device whose clock is slow accepts it too.
     params.not_before = (SystemTime::now() - Duration::from_secs(24 * 3600)).into();
     params.not_after = (SystemTime::now() + VALID_FOR).into();
     let key = KeyPair::generate()?;
@@ -128,13 +156,7 @@ fn make_own(file: &Path) -> Result<()> {
     Ok(fs::rename(&partial, file)?)
 }
 
-/// This machine's addresses that others can reach it by.
-pub(crate) fn addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    interfaces.iter().filter(|i| !i.is_loopback() && !i.is_link_local()).map(if_addrs::Interface::ip).collect()
-}
-
-/// The service as it is behind TLS: what it says of its own address names the secure scheme.
+/// Returns the router as it is behind TLS: the addresses that it gives for itself have the secure scheme.
 pub(crate) fn secured(app: Router) -> Router {
     app.layer(map_request(async |mut request: Request| {
         request.headers_mut().insert("x-forwarded-proto", HeaderValue::from_static("https"));
@@ -142,8 +164,8 @@ pub(crate) fn secured(app: Router) -> Router {
     }))
 }
 
-/// Accepts TLS connections. A client that is slow to agree holds up nobody, and one that speaks plain HTTP is sent to the
-/// secure address.
+/// Accepts TLS connections. A client with a slow handshake holds up nobody, and one that speaks plain HTTP is redirected to
+/// the secure address.
 pub(crate) struct TlsListener {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
@@ -166,7 +188,7 @@ impl Listener for TlsListener {
                 (tcp, addr) = Listener::accept(&mut self.tcp), if self.handshakes.len() < HANDSHAKES => {
                     let acceptor = self.acceptor.clone();
                     self.handshakes.spawn(async move {
-                        let stream = timeout(HANDSHAKE_PATIENCE, agree(tcp, acceptor)).await.ok()??;
+                        let stream = timeout(HANDSHAKE_PATIENCE, shake_hands(tcp, acceptor)).await.ok()??;
                         Some((stream, addr))
                     });
                 }
@@ -184,22 +206,22 @@ impl Listener for TlsListener {
     }
 }
 
-/// The connection once TLS is agreed on; `None` where it is not.
-async fn agree(mut tcp: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
+/// Returns the connection after its handshake, or `None` if there is none.
+async fn shake_hands(mut tcp: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
     let mut first = [0];
     if tcp.peek(&mut first).await.ok()? == 0 {
         return None;
     }
-    // A TLS connection begins with the byte 22, a plain request with its method.
+    // TLS begins with the byte 22, a plain request with its method.
     if first[0].is_ascii_uppercase() {
-        let _ = send_elsewhere(&mut tcp).await;
+        let _ = redirect(&mut tcp).await;
         return None;
     }
-    acceptor.accept(tcp).await.inspect_err(|error| tracing::debug!(%error, "no TLS was agreed on")).ok()
+    acceptor.accept(tcp).await.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()
 }
 
-/// Answers a plain HTTP request by the secure address.
-async fn send_elsewhere(tcp: &mut TcpStream) -> std::io::Result<()> {
+/// Answers a plain HTTP request with a redirect to the secure address.
+async fn redirect(tcp: &mut TcpStream) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD_LIMIT {
         if tcp.read_buf(&mut head).await? == 0 {
@@ -207,7 +229,7 @@ async fn send_elsewhere(tcp: &mut TcpStream) -> std::io::Result<()> {
         }
     }
     let (status, location) = match secure_address(&String::from_utf8_lossy(&head)) {
-        // Not a permanent one: the server may be started without TLS another time.
+        // Not a permanent redirect: the server may start without TLS another time.
         Some(address) => ("307 Temporary Redirect", format!("location: {address}\r\n")),
         None => ("400 Bad Request", String::new()),
     };
@@ -220,7 +242,7 @@ async fn send_elsewhere(tcp: &mut TcpStream) -> std::io::Result<()> {
     tcp.shutdown().await
 }
 
-/// The secure address of what this plain request asks for.
+/// Returns the secure address of what this plain request asks for.
 fn secure_address(head: &str) -> Option<String> {
     let mut lines = head.lines();
     let target = lines.next()?.split(' ').nth(1)?;
@@ -246,44 +268,39 @@ mod tests {
     #[test]
     fn a_certificate_is_made_once_and_only_its_owner_may_read_it() {
         let data = tempfile::tempdir().expect("a folder");
-        let options = Options { tls: true, ..Options::default() };
-        let first = options.identity(data.path()).expect("a certificate").expect("TLS is asked for");
         let file = data.path().join("tls.pem");
+        let first = Identity::self_signed(&file).expect("a certificate");
         assert_eq!(fs::metadata(&file).expect("it is kept").permissions().mode() & 0o777, 0o600);
-        let again = options.identity(data.path()).expect("a certificate").expect("TLS is asked for");
+        let again = Identity::self_signed(&file).expect("a certificate");
         assert_eq!(first.description, again.description);
 
         let old = SystemTime::now() - RENEWED_AFTER - Duration::from_secs(1);
         OpenOptions::new().write(true).open(&file).and_then(|file| file.set_modified(old)).expect("an older file");
-        let renewed = options.identity(data.path()).expect("a certificate").expect("TLS is asked for");
+        let renewed = Identity::self_signed(&file).expect("a certificate");
         assert_ne!(first.description, renewed.description);
     }
 
     #[test]
     fn files_that_cannot_be_used_are_named() {
         let data = tempfile::tempdir().expect("a folder");
-        assert!(Options::default().identity(data.path()).expect("no TLS").is_none());
         let path = |name: &str| data.path().join(name);
         fs::write(path("text"), "no PEM").expect("a file");
-        make_own(&path("one.pem")).expect("a certificate");
-        make_own(&path("two.pem")).expect("a certificate");
+        make_self_signed(&path("one.pem")).expect("a certificate");
+        make_self_signed(&path("two.pem")).expect("a certificate");
         let failure = |cert: &str, key: &str| {
-            let options = Options { tls: false, tls_cert: Some(path(cert)), tls_key: Some(path(key)) };
-            format!("{:#}", options.identity(data.path()).err().expect("it cannot be used"))
+            Identity::load(&path(cert), &path(key)).err().expect("it cannot be used").to_string()
         };
         assert!(failure("none", "one.pem").contains("none cannot be read"));
         assert!(failure("text", "one.pem").contains("text holds no certificate"));
         assert!(failure("one.pem", "text").contains("text cannot be read"));
         assert!(failure("one.pem", "two.pem").contains("cannot be used together"));
-        let options = Options { tls: false, tls_cert: Some(path("one.pem")), tls_key: Some(path("one.pem")) };
-        assert!(options.identity(data.path()).expect("they belong together").is_some());
+        Identity::load(&path("one.pem"), &path("one.pem")).expect("they belong together");
     }
 
     #[tokio::test]
     async fn who_agrees_on_tls_and_then_sends_nothing_is_closed() {
         let data = tempfile::tempdir().expect("a folder");
-        let options = Options { tls: true, ..Options::default() };
-        let identity = options.identity(data.path()).expect("a certificate").expect("TLS is asked for");
+        let identity = Identity::self_signed(&data.path().join("tls.pem")).expect("a certificate");
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = tcp.local_addr().expect("a port");
         let limits = Limits { head_patience: Duration::from_millis(300), connections: 8 };

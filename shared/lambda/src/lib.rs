@@ -1,4 +1,4 @@
-//! What every function of the serverless service does when its container starts.
+//! What every Lambda function does when its container starts.
 
 #![forbid(unsafe_code)]
 

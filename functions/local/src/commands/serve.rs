@@ -1,7 +1,5 @@
-use std::fmt::Display;
-use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +9,17 @@ use attendance::ports::{EventStore, FaceEngine, GalleryStore};
 use attendance::{Deliverer, Enroller, Environment, EventStatus, GalleryCache, Realtime, Recognizer, SystemClock};
 use attendance_embedded::Database;
 use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
+use attendance_server::{Identity, Server, TlsError, addresses};
 use attendance_vision::VisionSettings;
 use attendance_webhook::{HttpWebhook, WebhookSettings};
 use clap::Args;
 use reqwest::Url;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::connections::{self, Limits};
-use crate::{Places, environment, models, tls};
+use crate::commands::models;
+use crate::console::{log_to_stderr, say};
+use crate::environment;
+use crate::places::Places;
 
 /// How long a stop waits for what runs.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -40,7 +38,34 @@ pub(crate) struct Options {
     #[arg(long)]
     open: bool,
     #[command(flatten)]
-    tls: tls::Options,
+    tls: TlsOptions,
+}
+
+/// How `serve` does TLS.
+#[derive(Args, Default)]
+#[group(skip)]
+struct TlsOptions {
+    /// Serve over HTTPS, which browsers want before a page may use the camera. The certificate is self-signed and kept in
+    /// the data folder, unless --tls-cert names one
+    #[arg(long)]
+    tls: bool,
+    /// The certificate chain to serve with, in PEM; implies --tls
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    /// Returns the certificate to serve with, or `None` without TLS. A self-signed one lies in the folder `data`.
+    fn identity(&self, data: &Path) -> Result<Option<Identity>, TlsError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Identity::load(cert, key).map(Some),
+            _ if self.tls => Identity::self_signed(&data.join("tls.pem")).map(Some),
+            _ => Ok(None),
+        }
+    }
 }
 
 pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
@@ -56,10 +81,9 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
              or start with --open to let everybody in"
         );
     }
-    let limits = Limits::for_open_files(raise_file_limit());
     let threads = VisionSettings::from_environment(environment)?.threads;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    runtime.block_on(serve(addr, access, limits, &options.tls, places, environment))?;
+    runtime.block_on(serve(addr, access, &options.tls, places, environment))?;
     // Pictures that are still being scanned belong to requests that are gone.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
@@ -68,8 +92,7 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
 async fn serve(
     addr: SocketAddr,
     access: Access,
-    limits: Limits,
-    tls: &tls::Options,
+    tls: &TlsOptions,
     places: &Places,
     environment: &Environment,
 ) -> Result<()> {
@@ -79,8 +102,9 @@ async fn serve(
     let origins = Origins::parse(origins).with_context(|| format!("ATTENDANCE_CORS_ORIGINS is `{origins}`"))?;
     let identity = tls.identity(&places.data(environment))?;
     let services = Services::new(places, environment)?;
-    let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
-    let addr = listener.local_addr()?;
+    let tls = identity.as_ref().map(|identity| identity.description().to_owned());
+    let server = Server::bind(addr, identity).await.with_context(|| format!("cannot listen on {addr}"))?;
+    let addr = server.local_addr()?;
     services.recognizer.warm().await?;
     let counts = services.gallery.counts().await?;
     let waiting = services.database.events().list(Some(EventStatus::Pending), 1, None).await?;
@@ -91,16 +115,16 @@ async fn serve(
     let settings = Settings { access, origins, uploads: Uploads::default(), websocket_url: None, mock_webhook: true };
     let app = router(services.app(), settings, work.clone());
 
-    let (http, ws) = if identity.is_some() { ("https", "wss") } else { ("http", "ws") };
+    let (http, ws) = if tls.is_some() { ("https", "wss") } else { ("http", "ws") };
     say(format_args!("Attendance listens on {http}://{addr}"));
-    for reachable in addr.ip().is_unspecified().then(tls::addresses).unwrap_or_default() {
+    for reachable in addr.ip().is_unspecified().then(addresses).unwrap_or_default() {
         say(format_args!("             {http}://{}/", SocketAddr::new(reachable, addr.port())));
     }
     say(format_args!("  pages      {http}://{addr}/ (the kiosk), /enrol and /live"));
     say(format_args!("  WebSocket  {ws}://{addr}/ws/recognitions"));
     say(format_args!("  API page   {http}://{addr}/docs"));
-    if let Some(identity) = &identity {
-        say(format_args!("  TLS        {}", identity.description));
+    if let Some(tls) = tls {
+        say(format_args!("  TLS        {tls}"));
     }
     say(format_args!(
         "  data       {} ({} students, {} embeddings)",
@@ -116,30 +140,13 @@ async fn serve(
         say("             events of an earlier run wait for it: `attendance events list --status pending`");
     }
 
-    tokio::spawn(async {
-        stop_signal().await;
-        stop_signal().await;
-        // What was accepted is in the outbox.
-        std::process::exit(1);
-    });
     let stopping = work.clone();
-    let shutdown = async move {
-        stop_signal().await;
+    // After a second signal, what was accepted is in the outbox.
+    let on_stop = move || {
         say("stopping: finishing what runs; a second signal ends it now");
         stopping.begin_stop();
     };
-    let mut stopped: Pin<Box<dyn Future<Output = ()>>> = match identity {
-        None => Box::pin(connections::serve(listener, app, limits, shutdown)),
-        Some(identity) => {
-            let (listener, app) = (tls::TlsListener::new(listener, identity), tls::secured(app));
-            Box::pin(connections::serve(listener, app, limits, shutdown))
-        }
-    };
-    tokio::select! {
-        () = &mut stopped => {}
-        // A client that never finishes its request must not keep the process from ending.
-        () = async { stop_signal().await; tokio::time::sleep(STOP_PATIENCE).await } => {}
-    }
+    server.serve_until_signal(app, STOP_PATIENCE, on_stop).await;
     if !work.stop(STOP_PATIENCE).await {
         tracing::warn!("some work did not end in time; what was accepted is delivered after the next start");
     }
@@ -153,7 +160,7 @@ async fn serve(
 
 /// The use cases over the adapters of one machine.
 struct Services {
-    data: std::path::PathBuf,
+    data: PathBuf,
     /// What looks for which faces.
     detectors: String,
     gallery: Arc<dyn GalleryStore>,
@@ -243,38 +250,4 @@ async fn deliver_due(deliverer: Arc<Deliverer>, mut stopping: watch::Receiver<bo
         }
         let _ = tokio::time::timeout(DELIVERY_PERIOD, stopping.changed()).await;
     }
-}
-
-/// Lets this process open as many files as the system allows it: every watcher is one, and the usual limit of 1024 is kept
-/// low for programs that use `select`, which this one does not. Returns the limit; `None` where there is none.
-pub(crate) fn raise_file_limit() -> Option<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        Ok(()) => limit.maximum,
-        Err(error) => {
-            tracing::warn!(%error, ?limit, "the limit of open files stays as it is");
-            limit.current
-        }
-    }
-}
-
-/// Prints a line. A server goes on also where nobody reads what it says any more.
-pub(crate) fn say(line: impl Display) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// Returns on SIGTERM or SIGINT.
-pub(crate) async fn stop_signal() {
-    let mut terminate = signal(SignalKind::terminate()).expect("a process may listen for SIGTERM");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
-pub(crate) fn log_to_stderr() {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
 }

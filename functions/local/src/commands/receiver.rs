@@ -6,12 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use attendance::{Environment, InvalidSchedule, RetryPolicy};
 use attendance_receiver::{Attendance, Gate, Settings, router};
+use attendance_server::{Server, stop_signal};
 use clap::Args;
 use jiff::tz::TimeZone;
-use tokio::net::TcpListener;
 
-use crate::connections::{self, Limits};
-use crate::serve::{log_to_stderr, raise_file_limit, say, stop_signal};
+use crate::console::{log_to_stderr, say};
 
 /// What `receiver` takes.
 #[derive(Args)]
@@ -50,16 +49,15 @@ pub(crate) fn run(options: &Options, environment: &Environment) -> Result<ExitCo
     let signature = asked(gate.has_secrets(), "ATTENDANCE_HMAC_SECRET");
     let attendance =
         Attendance::open(&options.db).with_context(|| format!("{} cannot be opened", options.db.display()))?;
-    let limits = Limits::for_open_files(raise_file_limit());
     let settings = Settings { gate, attendance, window: options.window, zone: TimeZone::system() };
     tokio::runtime::Runtime::new()?.block_on(async {
-        let listener =
-            TcpListener::bind(options.addr).await.with_context(|| format!("cannot listen on {}", options.addr))?;
-        say(format_args!("The receiver listens on http://{}/attendance", listener.local_addr()?));
+        let server = Server::bind(options.addr, None).await;
+        let server = server.with_context(|| format!("cannot listen on {}", options.addr))?;
+        say(format_args!("The receiver listens on http://{}/attendance", server.local_addr()?));
         say(format_args!("  attendance {}", options.db.display()));
         say(format_args!("  bearer     {bearer}"));
         say(format_args!("  signature  {signature}"));
-        connections::serve(listener, router(settings), limits, stop_signal()).await;
+        server.serve(router(settings), stop_signal()).await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -10,7 +10,7 @@ use attendance_embedded::Database;
 use attendance_models::EMBEDDING_MODEL;
 use clap::Args;
 
-use crate::Places;
+use crate::places::Places;
 
 /// The largest file: a thousand embeddings and a generous header. A student has a handful.
 const MAX_BYTES: u64 = 1000 * DIMENSIONS as u64 * 8 + 65536;
