@@ -19,11 +19,11 @@ use crate::commands::{
 };
 use crate::places::Places;
 
-/// Face recognition for attendance.
+/// Face recognition for attendance
 ///
-/// Without a command it serves: cameras post frames over HTTP, the Attendance API is told by a signed webhook, and
-/// everybody who watches by a WebSocket. Variables are read from the environment and from a file `.env` in the working
-/// directory; the README lists them.
+/// Without a command it serves: cameras post frames over HTTP, a signed webhook tells the Attendance API whom they show,
+/// and a WebSocket tells everybody who watches. Settings come from environment variables and from the file `.env` in the
+/// working directory; the README lists them.
 #[derive(Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true, max_term_width = 110)]
 struct Cli {
@@ -37,45 +37,45 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve over HTTP and WebSocket (what happens without a command)
+    /// Serve over HTTP and WebSocket (the default)
     Serve(serve::Options),
     /// Find and name the faces in pictures, without a server or a database
     ///
-    /// Prints a table, or with --json one line a file: {"file": ..., "results": [{"box": [top, right, bottom, left],
-    /// "label": ..., "distance": ...}]}. The exit code is 1 where a file could not be read as a picture.
+    /// Prints a table, or with --json one line per file: {"file": ..., "results": [{"box": [top, right, bottom, left],
+    /// "label": ..., "distance": ...}]}. The exit code is 1 if a file is not a readable picture.
     Recognize(recognize::Options),
     /// Say whether two pictures show the same person
     ///
-    /// Compares the largest face of each. The exit code is 0 where the distance is within the tolerance, else 1.
+    /// Compares the largest face of each. The exit code is 0 if the distance is within the tolerance, and 1 otherwise.
     Compare(compare::Options),
     /// Enrol a folder of pictures: <DIR>/<student_id>/<any name>.{jpg,jpeg,png,webp}
     ///
-    /// Works beside a running server on the same data folder, which knows the students from its next request on. One bad
-    /// picture never stops the rest; the table at the end names each and why. A picture that is enrolled already is not
-    /// stored again. The exit code is 1 where nothing was enrolled.
+    /// A server may run on the same data folder: its next request knows the students. A bad picture does not stop the
+    /// others; a table at the end lists the refused files with their reasons. A picture that is already enrolled is not
+    /// stored again. The exit code is 1 if nothing was enrolled.
     BulkEnroll(bulk_enroll::Options),
-    /// Post frames to a running server and print what it tells and pushes
+    /// Post frames to a running server, and print its answers and what it pushes
     ///
     /// Frames come from picture files, from folders of them, or from a URL that streams JPEGs (an IP camera's MJPEG).
     Watch(watch::Options),
-    /// See and erase who is enrolled
+    /// List or erase enrolled students
     #[command(subcommand)]
     Students(students::Command),
-    /// See what was sent to the Attendance API, and send it again
+    /// List the events for the Attendance API, or send them again
     #[command(subcommand)]
     Events(events::Command),
-    /// Be a small Attendance API: take the webhook's events, each once, and list them
+    /// Run a small Attendance API that stores the webhook's events, each once, and lists them
     ///
-    /// POST /attendance takes an event, GET /attendance?date=&student_id= lists, GET /attendance.csv exports. It checks the
-    /// bearer token and the signatures with ATTENDANCE_API_KEY and ATTENDANCE_HMAC_SECRET, the variables of the service. Dates
-    /// are those of this machine's time zone (TZ). docs/integration.md walks through it.
+    /// POST /attendance stores an event, GET /attendance?date=&student_id= lists, GET /attendance.csv exports. The bearer
+    /// token and the signatures are checked with ATTENDANCE_API_KEY and ATTENDANCE_HMAC_SECRET, the service's own variables.
+    /// Dates are in this machine's time zone (TZ). docs/integration.md explains it step by step.
     Receiver(receiver::Options),
-    /// Take over the embeddings of the replaced service: <DIR>/<student_id>.npy (float64 or float32, shape (n, 128))
+    /// Import the embeddings of the replaced service: <DIR>/<student_id>.npy (float64 or float32, shape (n, 128))
     Import(import::Options),
     /// Fetch, convert and list the models
     #[command(subcommand)]
     Models(models::Command),
-    /// Fetch a few photographs to try things on, into known_faces/ and samples/
+    /// Fetch a few sample photographs into known_faces/ and samples/
     Samples(samples::Options),
 }
 

@@ -19,10 +19,10 @@ use crate::known_faces::KnownFaces;
 use crate::places::Places;
 use crate::table::table;
 
-/// What `bulk-enroll` takes.
+/// The arguments of `bulk-enroll`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder that holds <student_id>/<picture>
+    /// Folder with <student_id>/<picture>
     #[arg(default_value = "known_faces", value_name = "DIR")]
     folder: PathBuf,
 }

@@ -10,12 +10,12 @@ use clap::Args;
 use crate::commands::{models, recognize};
 use crate::places::Places;
 
-/// What `compare` takes.
+/// The arguments of `compare`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// A picture
+    /// The first picture
     a: PathBuf,
-    /// Another one
+    /// The second picture
     b: PathBuf,
 }
 

@@ -12,24 +12,24 @@ use jiff::tz::TimeZone;
 use crate::places::Places;
 use crate::table::table;
 
-/// What `events` does.
+/// The subcommands of `events`.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// The newest events and how their delivery went
+    /// List the newest events and the state of their delivery
     List {
-        /// Only those that stand so
+        /// Only events with this status
         #[arg(long, value_parser = status())]
         status: Option<EventStatus>,
-        /// How many
+        /// The most events to list
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Send events again: a running server does it within a second
+    /// Have a running server send events again, within a second
     Replay {
-        /// Event ids
+        /// Ids of events
         #[arg(required_unless_present = "all_dead")]
         events: Vec<String>,
-        /// Every event that was given up
+        /// Every event that was given up (status dead)
         #[arg(long, conflicts_with = "events")]
         all_dead: bool,
     },

@@ -15,10 +15,10 @@ use crate::places::Places;
 /// The largest file: a thousand embeddings and a generous header. A student has a handful.
 const MAX_BYTES: u64 = 1000 * DIMENSIONS as u64 * 8 + 65536;
 
-/// What `import` takes.
+/// The arguments of `import`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder that holds <student_id>.npy, as the replaced service wrote it: data/embeddings
+    /// Folder with <student_id>.npy, such as data/embeddings of the replaced service
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }

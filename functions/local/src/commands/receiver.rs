@@ -12,19 +12,19 @@ use jiff::tz::TimeZone;
 
 use crate::console::{log_to_stderr, say};
 
-/// What `receiver` takes.
+/// The arguments of `receiver`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Where to listen; port 0 takes a free one and prints it
+    /// Address to listen on; port 0 takes a free port and prints it
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
     addr: SocketAddr,
-    /// Where attendance is kept
+    /// Database of the attendance
     #[arg(long, value_name = "FILE", default_value = "attendance-received.db")]
     db: PathBuf,
-    /// A student who is seen again within this time counts once; 0s counts every event
+    /// Count a student who is seen again within this time once; 0s counts every event
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = window)]
     window: Duration,
-    /// Listen beyond this machine although no key is set
+    /// Accept connections from other machines even if no key is set
     #[arg(long)]
     open: bool,
 }

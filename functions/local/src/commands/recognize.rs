@@ -14,16 +14,16 @@ use crate::known_faces::KnownFaces;
 use crate::places::Places;
 use crate::table::table;
 
-/// What `recognize` takes.
+/// The arguments of `recognize`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Pictures: JPEG, PNG or WebP
+    /// Pictures (JPEG, PNG or WebP)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A folder of known people: <DIR>/<student_id>/<any name>.jpg [default: known_faces, where it exists]
+    /// Folder of known people: <DIR>/<student_id>/<any name>.jpg [default: known_faces, if it exists]
     #[arg(long, value_name = "DIR")]
     known: Option<PathBuf>,
-    /// Print one line of JSON a file instead of a table
+    /// Print one line of JSON per file instead of a table
     #[arg(long)]
     json: bool,
 }
@@ -88,12 +88,12 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The faces in a picture file.
+/// Returns the faces in a picture file.
 pub(crate) fn scan(engine: &VisionEngine, path: &Path, purpose: Purpose) -> Result<Scan> {
     Ok(engine.scan_blocking(&read_picture(path, MAX_BYTES)?, purpose)?)
 }
 
-/// The gallery of everybody in the folder. A picture without exactly one face is left out with a warning.
+/// Returns the gallery of everybody in the folder. A picture without exactly one face is left out with a warning.
 fn enrolled(engine: &VisionEngine, folder: &Path) -> Result<Gallery> {
     let known = KnownFaces::list(folder)?;
     for (name, refusal) in &known.refused {

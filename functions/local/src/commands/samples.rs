@@ -7,10 +7,10 @@ use clap::Args;
 
 use crate::commands::models::with_bar;
 
-/// What `samples` takes.
+/// The arguments of `samples`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The source archive (face_recognition-1.3.0.tar.gz), for a machine without a network
+    /// The source archive (face_recognition-1.3.0.tar.gz), on a machine without a network
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 }

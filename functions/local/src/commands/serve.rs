@@ -21,20 +21,20 @@ use crate::console::{log_to_stderr, say};
 use crate::environment;
 use crate::places::Places;
 
-/// How long a stop waits for what runs.
+/// How long a stop waits for what is under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
-/// How often the outbox is asked for events whose time has come.
+/// How often the outbox is polled for events that are due.
 const DELIVERY_PERIOD: Duration = Duration::from_millis(500);
-/// Events that are delivered side by side.
+/// The most events that are delivered side by side.
 const DELIVERY_BATCH: usize = 32;
 
-/// What `serve` takes.
+/// The arguments of `serve`.
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// Where to listen; port 0 takes a free one and prints it [env: ATTENDANCE_ADDR] [default: 127.0.0.1:8000]
+    /// Address to listen on; port 0 takes a free port and prints it [env: ATTENDANCE_ADDR] [default: 127.0.0.1:8000]
     #[arg(long, value_name = "IP:PORT")]
     addr: Option<SocketAddr>,
-    /// Listen beyond this machine although no access key is set
+    /// Accept connections from other machines even if no access key is set
     #[arg(long)]
     open: bool,
     #[command(flatten)]
@@ -45,14 +45,14 @@ pub(crate) struct Options {
 #[derive(Args, Default)]
 #[group(skip)]
 struct TlsOptions {
-    /// Serve over HTTPS, which browsers want before a page may use the camera. The certificate is self-signed and kept in
-    /// the data folder, unless --tls-cert names one
+    /// Serve over HTTPS, which browsers require of a page that uses the camera. Without --tls-cert the certificate is
+    /// self-signed and kept in the data folder
     #[arg(long)]
     tls: bool,
-    /// The certificate chain to serve with, in PEM; implies --tls
+    /// Certificate chain in PEM; implies --tls
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The certificate's private key, in PEM
+    /// Private key of the certificate in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 }

@@ -8,16 +8,16 @@ use clap::Subcommand;
 
 use crate::places::Places;
 
-/// What `students` does.
+/// The subcommands of `students`.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Every student and how many embeddings are enrolled
+    /// List the students with the number of their embeddings
     List,
-    /// Erase students: their embeddings, crops and pictures
+    /// Erase students with their embeddings, crops and pictures
     ///
-    /// The exit code is 1 where none of them was enrolled.
+    /// The exit code is 1 if none of them was enrolled.
     Remove {
-        /// Student ids
+        /// Ids of students
         #[arg(required = true, value_parser = StudentId::parse)]
         students: Vec<StudentId>,
     },

@@ -1,4 +1,4 @@
-//! The realtime client: a camera and a watcher in one.
+//! The realtime client: it posts frames and prints what is pushed.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,42 +16,42 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
 
-/// How long the last frame's push may take to arrive before the command ends.
+/// How long the command waits for the push of the last frame before it ends.
 const PUSH_PATIENCE: Duration = Duration::from_secs(3);
-/// The wait before a lost WebSocket is opened again.
+/// The wait before a broken WebSocket is opened again.
 const RECONNECT_WAIT: Duration = Duration::from_secs(1);
 
-/// What `watch` takes.
+/// The arguments of `watch`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Picture files, folders of them, or http(s) URLs that stream JPEGs; none only listens to the WebSocket
+    /// Picture files, folders of them, or http(s) URLs that stream JPEGs; without any, only listen to the WebSocket
     #[arg(value_name = "SOURCE")]
     sources: Vec<String>,
-    /// The server
+    /// URL of the server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
     server: Url,
-    /// The access key [env: ATTENDANCE_ACCESS_KEY, its first word]
+    /// Access key [env: ATTENDANCE_ACCESS_KEY, the first key in it]
     #[arg(long)]
     key: Option<String>,
-    /// Seconds from one frame to the next; frames of a stream that come meanwhile are dropped
+    /// Seconds between frames; frames that a stream sends in between are dropped
     #[arg(long, default_value_t = 0.2, value_name = "SECONDS")]
     interval: f64,
-    /// The largest distance that is dispatched
+    /// Dispatch only faces within this distance
     #[arg(long)]
     min_conf: Option<f32>,
     /// Also dispatch unknown faces
     #[arg(long)]
     send_unknown: bool,
-    /// Name of the camera
+    /// Camera name
     #[arg(long)]
     device_id: Option<String>,
-    /// Where it hangs
+    /// Camera location
     #[arg(long)]
     location_id: Option<String>,
-    /// Who is being taught
+    /// Class that is being taught
     #[arg(long)]
     class_id: Option<String>,
-    /// Which lesson
+    /// Lesson
     #[arg(long)]
     session_id: Option<String>,
 }
@@ -88,13 +88,13 @@ async fn watch(options: &Options, key: Option<String>) -> Result<ExitCode> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    // Whether they came in time or not, the frames are done.
+    // The frames are done, whether or not their pushes came in time.
     let _ = tokio::time::timeout(PUSH_PATIENCE, all_pushed).await;
     listener.abort();
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Posts frames.
+/// Posts frames to the server.
 struct Camera {
     client: Client,
     url: Url,
@@ -174,7 +174,7 @@ fn websocket_url(server: &Url, key: Option<&str>) -> Result<Url> {
     Ok(url)
 }
 
-/// Prints what is pushed, for ever. After a break it asks for what it missed.
+/// Prints every push, for ever. After a break it asks for the pushes that it missed.
 async fn listen(url: Url, pushed: Arc<AtomicUsize>) {
     let mut last_seq = None;
     loop {
@@ -202,7 +202,7 @@ async fn listen_once(url: &Url, last_seq: &mut Option<u64>, pushed: &AtomicUsize
                 }
             }
             Message::Close(_) => break,
-            // Answering pings is the library's; flushing sends its answer.
+            // The library answers pings; flushing sends the answer.
             _ => socket.flush().await?,
         }
     }
