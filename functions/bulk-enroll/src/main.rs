@@ -2,9 +2,7 @@
 
 mod settle;
 
-use std::sync::Arc;
-
-use attendance::{Enroller, SystemClock};
+use attendance::{Ports, UseCases, compose};
 use attendance_aws::Inbox;
 use attendance_lambda::Container;
 use aws_lambda_events::s3::S3EventRecord;
@@ -23,11 +21,10 @@ struct Notification {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
-    let engine = attendance_lambda_faces::engine(&container)?;
-    let (push, clock) = (container.aws.push(), Arc::new(SystemClock));
-    let multi_face = container.environment.multi_face()?;
-    let enroller =
-        Enroller::new(Arc::new(engine), container.aws.bulk_gallery(), push.clone(), clock.clone(), multi_face);
+    let UseCases { ports, settings, .. } = container.compose()?;
+    let use_cases = compose(Ports { gallery: container.aws.bulk_gallery(), ..ports }, settings);
+    let enroller = attendance_lambda_faces::with_engine(&container, &use_cases)?.enroller;
+    let Ports { push, clock, .. } = use_cases.ports;
     let settler = Settler { inbox: container.aws.inbox(), enroller, push, clock };
     let settle = async |event: LambdaEvent<SqsEvent>| -> Result<(), Error> {
         for message in event.payload.records {

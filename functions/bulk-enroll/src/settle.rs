@@ -16,7 +16,7 @@ const TRIES: usize = 10;
 /// Makes what is enrolled agree with what lies in the bucket.
 pub(crate) struct Settler {
     pub(crate) inbox: Inbox,
-    pub(crate) enroller: Enroller,
+    pub(crate) enroller: Arc<Enroller>,
     pub(crate) push: Arc<dyn Push>,
     pub(crate) clock: Arc<dyn Clock>,
 }

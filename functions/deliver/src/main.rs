@@ -9,8 +9,8 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
-    // Without a webhook nothing can be tried. The events stay, and are found by the clock once there is one.
-    let deliverer = container.deliverer()?;
+    // Without a webhook no event is tried. They stay, and the overdue sweep finds them once there is one.
+    let deliverer = container.compose_with_webhook()?.deliverer;
     let answer = async |event: LambdaEvent<SqsEvent>| -> Result<_, Error> {
         Ok(batch::answer(deliverer.as_deref(), event.payload.records).await)
     };

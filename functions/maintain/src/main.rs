@@ -34,7 +34,7 @@ enum Done {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
-    let (deliverer, gallery) = (container.deliverer()?, container.aws.gallery());
+    let (deliverer, gallery) = (container.compose_with_webhook()?.deliverer, container.aws.gallery());
     let work = async |event: LambdaEvent<Job>| -> Result<Done, Error> {
         match event.payload {
             Job::WakeOverdue => {

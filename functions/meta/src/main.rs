@@ -2,9 +2,6 @@
 
 mod uploads;
 
-use std::sync::Arc;
-
-use attendance::{Outbox, SystemClock};
 use attendance_http::{Facts, Meta, Work, meta_routes};
 use attendance_lambda::Container;
 use lambda_http::Error;
@@ -12,19 +9,17 @@ use lambda_http::Error;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
-    let environment = &container.environment;
+    let (environment, use_cases) = (&container.environment, container.compose()?);
     let facts = Facts {
-        tolerance: environment.tolerance()?,
+        tolerance: use_cases.settings.tolerance,
         webhook_enabled: environment.text("ATTENDANCE_WEBHOOK_URL").is_some(),
-        cooldown: environment.cooldown()?,
+        cooldown: use_cases.settings.cooldown,
         websocket_url: environment.text("ATTENDANCE_WEBSOCKET_URL").map(str::to_owned),
     };
-    let clock = Arc::new(SystemClock);
-    let outbox = Outbox::new(container.aws.events(), clock.clone()).waking(container.aws.wakeups()?);
     let meta = Meta {
-        gallery: container.aws.gallery(),
-        outbox: Arc::new(outbox),
-        clock,
+        gallery: use_cases.ports.gallery,
+        outbox: use_cases.outbox,
+        clock: use_cases.ports.clock,
         facts,
         mock_webhook: environment.flag("ATTENDANCE_MOCK_WEBHOOK", false)?,
         work: Work::default(),

@@ -5,12 +5,14 @@
 //!
 //! One picture's way: [`Enroller`] turns a photograph into stored embeddings; [`Recognizer`] names the faces of a
 //! picture against the [`Gallery`]; [`Realtime`] does the same and tells the Attendance API and the watchers;
-//! [`Deliverer`] carries accepted events to their end, and [`Outbox`] shows them to a person.
+//! [`Deliverer`] carries accepted events to their end, and [`Outbox`] shows them to a person. [`compose`] builds them all
+//! over the adapters of one deployment.
 
 #![forbid(unsafe_code)]
 
 mod bulk;
 mod clock;
+mod compose;
 mod deliver;
 mod enroll;
 mod environment;
@@ -24,10 +26,12 @@ pub mod ports;
 mod realtime;
 mod recognize;
 mod retry;
+mod settings;
 mod student;
 
 pub use bulk::{BulkEntry, BulkRefusal};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use compose::{FaceUseCases, Ports, UseCases, compose};
 pub use deliver::Deliverer;
 pub use enroll::{EnrollError, Enroller, MultiFace, Receipt};
 pub use environment::{Environment, SettingError};
@@ -45,4 +49,5 @@ pub use outbox::Outbox;
 pub use realtime::{Dispatch, Realtime, RealtimeError, RealtimeOptions, RealtimeOutcome};
 pub use recognize::{Recognition, RecognizeError, Recognizer, Sighting};
 pub use retry::{InvalidSchedule, RetryPolicy};
+pub use settings::AttendanceSettings;
 pub use student::{InvalidStudentId, Roster, StudentId};

@@ -88,12 +88,6 @@ impl Realtime {
         self.deliverer.is_some()
     }
 
-    /// A student's quiet time.
-    #[must_use]
-    pub fn cooldown(&self) -> Duration {
-        self.cooldown
-    }
-
     /// Recognises a frame, tells who is to be told, and returns both. Returns within the recognition's time plus one
     /// webhook timeout: the deliveries of one frame run side by side.
     ///

@@ -50,12 +50,6 @@ impl Recognizer {
         Self { engine, gallery, tolerance }
     }
 
-    /// The largest distance that is a match.
-    #[must_use]
-    pub fn tolerance(&self) -> Tolerance {
-        self.tolerance
-    }
-
     /// Reads the gallery, so that the first picture need not wait for it.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use attendance::ports::{EventStore, GalleryStore, Watch};
-use attendance::{Clock, Enroller, Outbox, Realtime, Recognizer};
+use attendance::ports::Watch;
+use attendance::{FaceUseCases, UseCases};
 use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -13,13 +13,9 @@ use crate::{
 /// Everything that a server with all routes calls.
 #[allow(missing_docs)]
 pub struct App {
-    pub enroller: Arc<Enroller>,
-    pub recognizer: Arc<Recognizer>,
-    pub realtime: Arc<Realtime>,
-    pub gallery: Arc<dyn GalleryStore>,
-    pub events: Arc<dyn EventStore>,
-    pub clock: Arc<dyn Clock>,
-    /// The watchers of this process; `None` where somebody else holds their connections.
+    pub use_cases: UseCases,
+    pub faces: FaceUseCases,
+    /// The watchers of this process; `None` if something else holds their connections.
     pub watch: Option<Arc<dyn Watch>>,
 }
 
@@ -41,19 +37,20 @@ pub struct Settings {
 /// The whole service as one router. `work` is what the server waits for when it stops.
 pub fn router(app: App, settings: Settings, work: Work) -> Router {
     let Settings { access, origins, uploads, websocket_url, mock_webhook } = settings;
+    let App { use_cases, faces, watch } = app;
     let facts = Facts {
-        tolerance: app.recognizer.tolerance(),
-        webhook_enabled: app.realtime.webhook_enabled(),
-        cooldown: app.realtime.cooldown(),
+        tolerance: use_cases.settings.tolerance,
+        webhook_enabled: use_cases.deliverer.is_some(),
+        cooldown: use_cases.settings.cooldown,
         websocket_url,
     };
-    let outbox = Arc::new(Outbox::new(app.events, app.clock.clone()));
-    let meta = Meta { gallery: app.gallery, outbox, clock: app.clock, facts, mock_webhook, work: work.clone() };
-    let mut routes = enroll_routes(app.enroller, uploads.clone(), work.clone())
-        .merge(recognize_routes(app.recognizer, uploads.clone()))
-        .merge(realtime_routes(app.realtime, uploads, work.clone()))
+    let (gallery, clock) = (use_cases.ports.gallery, use_cases.ports.clock);
+    let meta = Meta { gallery, outbox: use_cases.outbox, clock, facts, mock_webhook, work: work.clone() };
+    let mut routes = enroll_routes(faces.enroller, uploads.clone(), work.clone())
+        .merge(recognize_routes(faces.recognizer, uploads.clone()))
+        .merge(realtime_routes(faces.realtime, uploads, work.clone()))
         .merge(meta_routes(meta, OpenApiRouter::new()));
-    if let Some(watch) = app.watch {
+    if let Some(watch) = watch {
         routes = routes.merge(watch_routes(Watching { watch, work }));
     }
     guarded(routes, access, origins)

@@ -5,29 +5,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attendance::{Deliverer, Environment, SystemClock};
+use attendance::{AttendanceSettings, Environment, Ports, SystemClock, UseCases, compose};
 use attendance_aws::{Aws, AwsSettings};
 use attendance_http::{Access, Origins, Uploads, guarded, numbered};
 use attendance_webhook::{HttpWebhook, WebhookSettings};
 use axum::Router;
 use lambda_http::Error;
 
-/// The largest picture, in bytes: an invocation takes 6 MB, as base64.
+/// The largest picture, in bytes. An invocation's payload has at most 6 MB, and the picture is base64 in it.
 const IMAGE_LIMIT: u64 = 4 << 20;
 
-/// What all invocations of a container share.
+/// What all invocations of one container share.
 pub struct Container {
-    /// The variables, and those of the secret.
+    /// The process's variables and those of the secret.
     pub environment: Environment,
-    /// The clients.
+    /// The clients of AWS.
     pub aws: Aws,
 }
 
 impl Container {
-    /// The container, with its log as JSON, its settings read and its clients made.
+    /// Returns the container once it logs JSON, its variables are read and its clients are made.
     ///
     /// # Errors
-    /// Where a setting or the secret cannot be read: the function does not start.
+    /// If a variable or the secret cannot be read: the function does not start.
     pub async fn start() -> Result<Self, Error> {
         lambda_http::tracing::init_default_subscriber();
         let environment = attendance_aws::environment().await?;
@@ -35,15 +35,15 @@ impl Container {
         Ok(Self { environment, aws })
     }
 
-    /// The keys that open the service.
+    /// Returns the keys that open the service.
     ///
     /// # Errors
-    /// Where there is none: on AWS everybody could reach it.
+    /// If there is none: on AWS everybody could reach the service.
     pub fn access(&self) -> Result<Access, Error> {
         Ok(Access::parse(self.environment.required("ATTENDANCE_ACCESS_KEY")?)?)
     }
 
-    /// The bounds of what is uploaded. An HTTP API waits 30 seconds.
+    /// Returns the limits of uploads. API Gateway waits 30 seconds for an answer.
     #[must_use]
     pub fn uploads(&self) -> Uploads {
         Uploads::new(IMAGE_LIMIT, 16 * IMAGE_LIMIT, Duration::from_secs(29))
@@ -52,24 +52,40 @@ impl Container {
     /// Answers HTTP requests with these routes, for as long as the container lives.
     ///
     /// # Errors
-    /// Where a setting does not parse, and where the Lambda runtime is gone.
+    /// If a variable has a value that is not allowed, and if the Lambda runtime is gone.
     pub async fn serve(&self, routes: Router) -> Result<(), Error> {
         let origins = self.environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*");
         let origins = Origins::parse(origins).map_err(|e| format!("ATTENDANCE_CORS_ORIGINS is `{origins}`: {e}"))?;
         lambda_http::run(numbered(guarded(routes, self.access()?, origins))).await
     }
 
-    /// Who carries accepted events to their end, woken by the queue, where there is a webhook.
+    /// Returns the use cases over the adapters of AWS, without a deliverer: the webhook's client takes time to make.
     ///
     /// # Errors
-    /// Where a setting does not parse.
-    pub fn deliverer(&self) -> Result<Option<Arc<Deliverer>>, Error> {
-        let environment = &self.environment;
+    /// If a variable is missing or has a value that is not allowed.
+    pub fn compose(&self) -> Result<UseCases, Error> {
+        Ok(compose(self.ports(None)?, AttendanceSettings::from_environment(&self.environment)?))
+    }
+
+    /// Returns the use cases over the adapters of AWS, with a deliverer if `ATTENDANCE_WEBHOOK_URL` is set.
+    ///
+    /// # Errors
+    /// If a variable is missing or has a value that is not allowed.
+    pub fn compose_with_webhook(&self) -> Result<UseCases, Error> {
         // A private address of AWS is somebody else's machine.
-        let Some(settings) = WebhookSettings::from_environment(environment, false)? else { return Ok(None) };
-        let (policy, timeout) = (environment.retry_policy()?, settings.timeout);
-        let (webhook, clock) = (Arc::new(HttpWebhook::new(settings)?), Arc::new(SystemClock));
-        let deliverer = Deliverer::new(webhook, self.aws.events(), self.aws.push(), clock, policy, timeout);
-        Ok(Some(Arc::new(deliverer.waking(self.aws.wakeups()?))))
+        let webhook = WebhookSettings::from_environment(&self.environment, false)?.map(HttpWebhook::new).transpose()?;
+        Ok(compose(self.ports(webhook)?, AttendanceSettings::from_environment(&self.environment)?))
+    }
+
+    /// The adapters of AWS.
+    fn ports(&self, webhook: Option<HttpWebhook>) -> Result<Ports, Error> {
+        Ok(Ports {
+            gallery: self.aws.gallery(),
+            events: self.aws.events(),
+            push: self.aws.push(),
+            webhook: webhook.map(|webhook| Arc::new(webhook) as _),
+            wakeups: Some(self.aws.wakeups()?),
+            clock: Arc::new(SystemClock),
+        })
     }
 }

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use attendance::ports::{FaceEngine, ScanError};
-use attendance::{BulkRefusal, EnrollError, Enroller, Environment, Receipt, StudentId, SystemClock};
+use attendance::ports::ScanError;
+use attendance::{AttendanceSettings, BulkRefusal, EnrollError, Enroller, Environment, Receipt, StudentId, compose};
 use attendance_camera::read_picture;
 use attendance_embedded::Database;
 use attendance_http::{ApiError, Code};
@@ -14,6 +14,7 @@ use clap::Args;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::adapters::ports;
 use crate::commands::models;
 use crate::known_faces::KnownFaces;
 use crate::places::Places;
@@ -44,12 +45,11 @@ struct Saved {
 
 pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
     let known = KnownFaces::list(&options.folder)?;
-    let multi_face = environment.multi_face()?;
+    let settings = AttendanceSettings::from_environment(environment)?;
     let threads = VisionSettings::from_environment(environment)?.threads;
     let database = Database::open(&places.data(environment))?;
     let engine = models::load_engine(places, environment)?;
-    let engine: Arc<dyn FaceEngine> = Arc::new(engine);
-    let enroller = Enroller::new(engine, database.gallery(), database.hub(), Arc::new(SystemClock), multi_face);
+    let enroller = compose(ports(&database, None), settings).with_engine(Arc::new(engine)).enroller;
 
     let bar = ProgressBar::new(known.pictures.len() as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left").expect("a valid template"),

@@ -1,14 +1,14 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use attendance::ports::EventStore;
-use attendance::{Clock, Environment, EventId, EventRecord, EventStatus, SystemClock, Timestamp};
+use attendance::{AttendanceSettings, Environment, EventId, EventRecord, EventStatus, Timestamp, compose};
 use attendance_embedded::Database;
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::Table;
 use jiff::tz::TimeZone;
 
+use crate::adapters::ports;
 use crate::places::Places;
 use crate::table::table;
 
@@ -41,11 +41,12 @@ fn status() -> impl TypedValueParser<Value = EventStatus> {
 }
 
 pub(crate) fn run(command: &Command, places: &Places, environment: &Environment) -> Result<ExitCode> {
-    let events = Database::open(&places.data(environment))?.events();
+    let database = Database::open(&places.data(environment))?;
+    let outbox = compose(ports(&database, None), AttendanceSettings::default()).outbox;
     tokio::runtime::Runtime::new()?.block_on(async {
         match command {
             Command::List { status, limit } => {
-                let page = events.list(*status, *limit, None).await?;
+                let page = outbox.list(*status, *limit, None).await?;
                 println!("{}", listing(&page.events)?);
                 if page.next.is_some() {
                     println!("there are more; raise --limit");
@@ -55,7 +56,7 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
                 for text in ids {
                     let id = EventId::parse(text);
                     let Some(id) = id else { bail!("`{text}` is no event id; `attendance events list` shows them") };
-                    if !events.replay(id, SystemClock.now()).await? {
+                    if !outbox.replay(id).await? {
                         bail!("there is no event {id}");
                     }
                     println!("{id}: will be sent again");
@@ -65,9 +66,9 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
                 let (mut replayed, mut cursor) = (0, None);
                 // Always on to older ones: a running server may give a replayed event up again at once.
                 loop {
-                    let page = events.list(Some(EventStatus::Dead), 100, cursor).await?;
+                    let page = outbox.list(Some(EventStatus::Dead), 100, cursor).await?;
                     for event in &page.events {
-                        replayed += usize::from(events.replay(event.id, SystemClock.now()).await?);
+                        replayed += usize::from(outbox.replay(event.id).await?);
                     }
                     cursor = page.next;
                     if cursor.is_none() {

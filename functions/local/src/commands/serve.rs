@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use attendance::ports::{EventStore, FaceEngine, GalleryStore};
-use attendance::{Deliverer, Enroller, Environment, EventStatus, GalleryCache, Realtime, Recognizer, SystemClock};
+use attendance::{AttendanceSettings, Deliverer, Environment, EventStatus, compose};
 use attendance_embedded::Database;
 use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
 use attendance_server::{Identity, Server, TlsError, addresses};
@@ -16,6 +15,7 @@ use clap::Args;
 use reqwest::Url;
 use tokio::sync::watch;
 
+use crate::adapters::ports;
 use crate::commands::models;
 use crate::console::{log_to_stderr, say};
 use crate::environment;
@@ -101,19 +101,25 @@ async fn serve(
     let open = access.is_open();
     let origins = Origins::parse(origins).with_context(|| format!("ATTENDANCE_CORS_ORIGINS is `{origins}`"))?;
     let identity = tls.identity(&places.data(environment))?;
-    let services = Services::new(places, environment)?;
+    let settings = AttendanceSettings::from_environment(environment)?;
+    let webhook = WebhookSettings::from_environment(environment, true)?.map(HttpWebhook::new).transpose()?;
+    let database = Database::open(&places.data(environment))?;
+    let engine = models::load_engine(places, environment)?;
+    let detectors = engine.describe_detectors();
+    let use_cases = compose(ports(&database, webhook), settings);
+    let faces = use_cases.with_engine(Arc::new(engine));
     let tls = identity.as_ref().map(|identity| identity.description().to_owned());
     let server = Server::bind(addr, identity).await.with_context(|| format!("cannot listen on {addr}"))?;
     let addr = server.local_addr()?;
-    services.recognizer.warm().await?;
-    let counts = services.gallery.counts().await?;
-    let waiting = services.database.events().list(Some(EventStatus::Pending), 1, None).await?;
+    faces.recognizer.warm().await?;
+    let counts = use_cases.ports.gallery.counts().await?;
+    let waiting = use_cases.outbox.list(Some(EventStatus::Pending), 1, None).await?;
 
     let work = Work::default();
     let (stop_deliveries, stopping_deliveries) = watch::channel(false);
-    let deliveries = services.deliverer.clone().map(|d| tokio::spawn(deliver_due(d, stopping_deliveries)));
+    let deliveries = use_cases.deliverer.clone().map(|d| tokio::spawn(deliver_due(d, stopping_deliveries)));
     let settings = Settings { access, origins, uploads: Uploads::default(), websocket_url: None, mock_webhook: true };
-    let app = router(services.app(), settings, work.clone());
+    let app = router(App { use_cases, faces, watch: Some(database.hub()) }, settings, work.clone());
 
     let (http, ws) = if tls.is_some() { ("https", "wss") } else { ("http", "ws") };
     say(format_args!("Attendance listens on {http}://{addr}"));
@@ -128,15 +134,15 @@ async fn serve(
     }
     say(format_args!(
         "  data       {} ({} students, {} embeddings)",
-        services.data.display(),
+        places.data(environment).display(),
         counts.labels,
         counts.encodings
     ));
     say(format_args!("  models     {}", places.models(environment).display()));
-    say(format_args!("  detectors  {}", services.detectors));
+    say(format_args!("  detectors  {}", detectors));
     say(format_args!("  webhook    {}", described_webhook(environment)));
     say(format_args!("  access     {}", if open { "without a key" } else { "with a key" }));
-    if services.deliverer.is_none() && !waiting.events.is_empty() {
+    if deliveries.is_none() && !waiting.events.is_empty() {
         say("             events of an earlier run wait for it: `attendance events list --status pending`");
     }
 
@@ -156,67 +162,6 @@ async fn serve(
         let _ = tokio::time::timeout(STOP_PATIENCE, deliveries).await;
     }
     Ok(())
-}
-
-/// The use cases over the adapters of one machine.
-struct Services {
-    data: PathBuf,
-    /// What looks for which faces.
-    detectors: String,
-    gallery: Arc<dyn GalleryStore>,
-    database: Database,
-    enroller: Arc<Enroller>,
-    recognizer: Arc<Recognizer>,
-    realtime: Arc<Realtime>,
-    deliverer: Option<Arc<Deliverer>>,
-}
-
-impl Services {
-    fn new(places: &Places, environment: &Environment) -> Result<Self> {
-        let multi_face = environment.multi_face()?;
-        let tolerance = environment.tolerance()?;
-        let cooldown = environment.cooldown()?;
-        let timeout = environment.webhook_timeout()?;
-        let policy = environment.retry_policy()?;
-        let webhook = WebhookSettings::from_environment(environment, true)?.map(HttpWebhook::new).transpose()?;
-        let data = places.data(environment);
-        let database = Database::open(&data)?;
-        let engine = models::load_engine(places, environment)?;
-        let detectors = engine.describe_detectors();
-        let engine: Arc<dyn FaceEngine> = Arc::new(engine);
-        let gallery: Arc<dyn GalleryStore> = database.gallery();
-        let clock = Arc::new(SystemClock);
-        let hub = database.hub();
-        let deliverer = webhook.map(|webhook| {
-            Arc::new(Deliverer::new(Arc::new(webhook), database.events(), hub.clone(), clock.clone(), policy, timeout))
-        });
-        let cache = GalleryCache::new(gallery.clone(), engine.model().clone());
-        let recognizer = Arc::new(Recognizer::new(engine.clone(), cache, tolerance));
-        let enroller = Enroller::new(engine, gallery.clone(), hub.clone(), clock.clone(), multi_face);
-        let realtime = Realtime::new(recognizer.clone(), database.events(), deliverer.clone(), hub, clock, cooldown);
-        Ok(Self {
-            data,
-            detectors,
-            gallery,
-            database,
-            enroller: Arc::new(enroller),
-            recognizer,
-            realtime: Arc::new(realtime),
-            deliverer,
-        })
-    }
-
-    fn app(&self) -> App {
-        App {
-            enroller: self.enroller.clone(),
-            recognizer: self.recognizer.clone(),
-            realtime: self.realtime.clone(),
-            gallery: self.gallery.clone(),
-            events: self.database.events(),
-            clock: Arc::new(SystemClock),
-            watch: Some(self.database.hub()),
-        }
-    }
 }
 
 /// Where events go and how they are made out, without what may be secret.

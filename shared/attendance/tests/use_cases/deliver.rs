@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use attendance::ports::{Acceptance, Claim, EventStore, StoreError};
 use attendance::{
-    Attempt, AttemptOutcome, Deliverer, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Realtime,
-    RealtimeOptions, ReportStatus, RetryPolicy, Timestamp,
+    Attempt, AttemptOutcome, AttendanceSettings, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Ports,
+    RealtimeOptions, ReportStatus, Timestamp, compose,
 };
 use attendance_testkit::{Delivery, answered, delivered, face, failed, picture};
 use serde_json::{Value, json};
 
-use crate::school::{COOLDOWN, School};
+use crate::school::School;
 
 /// Enrols a student and shows him to the camera once.
 pub(crate) async fn seen_once(school: School) -> School {
@@ -231,23 +231,10 @@ async fn an_event_whose_lease_may_be_over_is_left_to_the_next_claim() {
         school.enroll("siswaA", picture("a", &[face(1, 0.0)])).await.expect("enrolled");
         let takes = Duration::from_secs(seconds);
         let slow = SlowEvents { events: school.events.clone(), clock: school.clock.clone(), takes };
-        let slow: Arc<dyn EventStore> = Arc::new(slow);
-        let deliverer = Arc::new(Deliverer::new(
-            school.webhook.clone(),
-            slow.clone(),
-            Arc::new(school.push.clone()),
-            school.clock.clone(),
-            RetryPolicy::default(),
-            Duration::from_secs(3),
-        ));
-        let realtime = Realtime::new(
-            school.recognizer.clone(),
-            slow,
-            Some(deliverer.clone()),
-            Arc::new(school.push.clone()),
-            school.clock.clone(),
-            COOLDOWN,
-        );
+        let ports = Ports { events: Arc::new(slow), wakeups: None, ..school.ports.clone() };
+        let use_cases = compose(ports, AttendanceSettings::default());
+        let realtime = use_cases.with_engine(school.engine.clone()).realtime;
+        let deliverer = use_cases.deliverer.expect("there is a webhook");
         let outcome = realtime.observe(picture("frame", &[face(1, 0.0)]), RealtimeOptions::default()).await;
         let report = &outcome.expect("observed").dispatch[0].report;
         assert_eq!(school.webhook.deliveries().len(), tries, "within the request, after {seconds} s");

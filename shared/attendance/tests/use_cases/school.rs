@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attendance::{
-    Attempt, Clock, Deliverer, EnrollError, Enroller, GalleryCache, MultiFace, Realtime, Receipt, Recognition,
-    RecognizeError, Recognizer, RetryPolicy, StudentId, Tolerance,
+    Attempt, AttendanceSettings, Clock, Deliverer, EnrollError, Enroller, MultiFace, Outbox, Ports, Realtime, Receipt,
+    Recognition, RecognizeError, Recognizer, StudentId, compose,
 };
 use attendance_testkit::{
     Delivery, FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWakeups, FakeWebhook, delivered,
@@ -12,8 +12,6 @@ use bytes::Bytes;
 
 /// The time at which every test begins, in milliseconds.
 pub(crate) const START: u64 = 1_727_580_000_000;
-
-pub(crate) const COOLDOWN: Duration = Duration::from_secs(5);
 
 /// The use cases wired to fakes: one school's service, as one process has it.
 pub(crate) struct School {
@@ -24,9 +22,12 @@ pub(crate) struct School {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) webhook: Arc<FakeWebhook>,
     pub(crate) wakeups: FakeWakeups,
+    /// All of these, as the use cases have them.
+    pub(crate) ports: Ports,
     pub(crate) deliverer: Arc<Deliverer>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) recognizer: Arc<Recognizer>,
-    pub(crate) realtime: Realtime,
+    pub(crate) realtime: Arc<Realtime>,
 }
 
 impl School {
@@ -50,51 +51,42 @@ impl School {
         let clock = Arc::new(FakeClock::at(START));
         let webhook = Arc::new(FakeWebhook::new(script));
         let wakeups = FakeWakeups::default();
-        let deliverer = Deliverer::new(
-            webhook.clone(),
-            Arc::new(events.clone()),
-            Arc::new(push.clone()),
-            clock.clone(),
-            RetryPolicy::default(),
-            Duration::from_secs(3),
-        );
-        let deliverer = Arc::new(deliverer.waking(Arc::new(wakeups.clone())));
-        let cache =
-            GalleryCache::new(Arc::new(gallery.clone()), attendance::ports::FaceEngine::model(&*engine).clone());
-        let tolerance = Tolerance::new(0.45).expect("a tolerance");
-        let recognizer = Arc::new(Recognizer::new(engine.clone(), cache, tolerance));
-        let realtime = Realtime::new(
-            recognizer.clone(),
-            Arc::new(events.clone()),
-            Some(deliverer.clone()),
-            Arc::new(push.clone()),
-            clock.clone(),
-            COOLDOWN,
-        );
-        Self { engine, gallery, events, push, clock, webhook, wakeups, deliverer, recognizer, realtime }
+        let ports = Ports {
+            gallery: Arc::new(gallery.clone()),
+            events: Arc::new(events.clone()),
+            push: Arc::new(push.clone()),
+            webhook: Some(webhook.clone()),
+            wakeups: Some(Arc::new(wakeups.clone())),
+            clock: clock.clone(),
+        };
+        let use_cases = compose(ports.clone(), AttendanceSettings::default());
+        let faces = use_cases.with_engine(engine.clone());
+        Self {
+            engine,
+            gallery,
+            events,
+            push,
+            clock,
+            webhook,
+            wakeups,
+            ports,
+            deliverer: use_cases.deliverer.expect("there is a webhook"),
+            outbox: use_cases.outbox,
+            recognizer: faces.recognizer,
+            realtime: faces.realtime,
+        }
     }
 
     /// The same school without a webhook.
     pub(crate) fn without_webhook(mut self) -> Self {
-        self.realtime = Realtime::new(
-            self.recognizer.clone(),
-            Arc::new(self.events.clone()),
-            None,
-            Arc::new(self.push.clone()),
-            self.clock.clone(),
-            COOLDOWN,
-        );
+        let ports = Ports { webhook: None, ..self.ports.clone() };
+        self.realtime = compose(ports, AttendanceSettings::default()).with_engine(self.engine.clone()).realtime;
         self
     }
 
-    pub(crate) fn enroller(&self, multi_face: MultiFace) -> Enroller {
-        Enroller::new(
-            self.engine.clone(),
-            Arc::new(self.gallery.clone()),
-            Arc::new(self.push.clone()),
-            self.clock.clone(),
-            multi_face,
-        )
+    pub(crate) fn enroller(&self, multi_face: MultiFace) -> Arc<Enroller> {
+        let settings = AttendanceSettings { multi_face, ..AttendanceSettings::default() };
+        compose(self.ports.clone(), settings).with_engine(self.engine.clone()).enroller
     }
 
     pub(crate) async fn enroll(&self, name: &str, photo: Bytes) -> Result<Receipt, EnrollError> {

@@ -1,10 +1,9 @@
 //! Events that are tried because somebody was woken for them, not because somebody polls.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use attendance::ports::EventStore;
-use attendance::{EventId, EventStatus, NextStep, Outbox, RealtimeOptions, Timestamp, Wakeup};
+use attendance::{EventId, EventStatus, NextStep, RealtimeOptions, Timestamp, Wakeup};
 use attendance_testkit::{FakeEvents, FakeGallery, delivered, face, failed, picture};
 
 use crate::deliver::{at_try, only, seen_once, told};
@@ -191,8 +190,7 @@ async fn overdue_events_are_woken_for_up_to_the_limit() {
 #[tokio::test]
 async fn a_replay_wakes_at_once() {
     let school = seen_once(School::new()).await;
-    let outbox = Outbox::new(Arc::new(school.events.clone()), school.clock.clone());
-    let outbox = outbox.waking(Arc::new(school.wakeups.clone()));
+    let outbox = &school.outbox;
     let event = only(&school).id;
     assert!(outbox.replay(event).await.expect("replayed"));
     let (wakeup, wait) = sent(&school);

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use attendance::ports::{FaceEngine, Purpose, ScanError};
-use attendance::{
-    Deliverer, Enroller, GalleryCache, ModelId, MultiFace, Realtime, Recognizer, RetryPolicy, Scan, Tolerance,
-};
+use attendance::ports::{FaceEngine, Purpose, ScanError, Webhook};
+use attendance::{AttendanceSettings, ModelId, Ports, Scan, compose};
 use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
 use attendance_testkit::{FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWebhook, delivered};
 use axum::Router;
@@ -83,32 +81,20 @@ impl Service {
     pub(crate) fn new(wishes: Wishes) -> Self {
         let clock = Arc::new(FakeClock::at(NOW * 1000));
         let (gallery, events, push) = (FakeGallery::default(), FakeEvents::default(), FakePush::default());
-        let engine: Arc<dyn FaceEngine> = Arc::new(Engine(FakeEngine::default()));
-        let store = Arc::new(gallery.clone());
-        let told = Arc::new(push.clone());
-        let enroller = Enroller::new(engine.clone(), store.clone(), told.clone(), clock.clone(), MultiFace::Reject);
-        let cache = GalleryCache::new(store.clone(), engine.model().clone());
-        let recognizer = Arc::new(Recognizer::new(engine, cache, Tolerance::new(0.45).expect("a distance")));
         let enabled = wishes.webhook.is_some();
         let webhook = Arc::new(wishes.webhook.unwrap_or_else(|| FakeWebhook::new(|delivery| delivered(delivery.at))));
-        let outbox = Arc::new(events.clone());
-        let deliverer = enabled.then(|| {
-            let timeout = Duration::from_secs(3);
-            let policy = RetryPolicy::default();
-            Arc::new(Deliverer::new(webhook.clone(), outbox.clone(), told.clone(), clock.clone(), policy, timeout))
-        });
-        let cooldown = Duration::from_secs(5);
-        let realtime =
-            Realtime::new(recognizer.clone(), outbox.clone(), deliverer, told.clone(), clock.clone(), cooldown);
-        let app = App {
-            enroller: Arc::new(enroller),
-            recognizer,
-            realtime: Arc::new(realtime),
-            gallery: store,
-            events: outbox,
+        let told = Arc::new(push.clone());
+        let ports = Ports {
+            gallery: Arc::new(gallery.clone()),
+            events: Arc::new(events.clone()),
+            push: told.clone(),
+            webhook: enabled.then(|| webhook.clone() as Arc<dyn Webhook>),
+            wakeups: None,
             clock: clock.clone(),
-            watch: Some(told),
         };
+        let use_cases = compose(ports, AttendanceSettings::default());
+        let faces = use_cases.with_engine(Arc::new(Engine(FakeEngine::default())));
+        let app = App { use_cases, faces, watch: Some(told) };
         let settings = Settings {
             access: Access::parse(wishes.keys).expect("keys"),
             origins: Origins::parse(wishes.origins).expect("origins"),

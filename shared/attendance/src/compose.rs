@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use crate::ports::{EventStore, FaceEngine, GalleryStore, Push, Wakeups, Webhook};
+use crate::{AttendanceSettings, Clock, Deliverer, Enroller, GalleryCache, Outbox, Realtime, Recognizer};
+
+/// The adapters of one deployment, each behind its port.
+#[derive(Clone)]
+#[allow(missing_docs)]
+pub struct Ports {
+    pub gallery: Arc<dyn GalleryStore>,
+    pub events: Arc<dyn EventStore>,
+    pub push: Arc<dyn Push>,
+    /// `None` if nobody is to be told of sightings: then no events are made, and none is delivered.
+    pub webhook: Option<Arc<dyn Webhook>>,
+    /// `None` if a process polls the outbox for what is due.
+    pub wakeups: Option<Arc<dyn Wakeups>>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The use cases of one deployment that look at no picture.
+#[allow(missing_docs)]
+pub struct UseCases {
+    pub ports: Ports,
+    pub settings: AttendanceSettings,
+    pub outbox: Arc<Outbox>,
+    /// `None` without a webhook.
+    pub deliverer: Option<Arc<Deliverer>>,
+}
+
+/// The use cases of one deployment that look at pictures.
+#[allow(missing_docs)]
+pub struct FaceUseCases {
+    pub enroller: Arc<Enroller>,
+    pub recognizer: Arc<Recognizer>,
+    pub realtime: Arc<Realtime>,
+}
+
+/// Returns the use cases over these ports. Every program and every test builds them here, so that a port has one place where
+/// it meets the use cases that need it.
+#[must_use]
+pub fn compose(ports: Ports, settings: AttendanceSettings) -> UseCases {
+    let Ports { events, push, clock, wakeups, .. } = &ports;
+    let mut outbox = Outbox::new(events.clone(), clock.clone());
+    if let Some(wakeups) = wakeups {
+        outbox = outbox.waking(wakeups.clone());
+    }
+    let deliverer = ports.webhook.clone().map(|webhook| {
+        let (policy, timeout) = (settings.retry_policy.clone(), settings.webhook_timeout);
+        let deliverer = Deliverer::new(webhook, events.clone(), push.clone(), clock.clone(), policy, timeout);
+        Arc::new(match wakeups {
+            Some(wakeups) => deliverer.waking(wakeups.clone()),
+            None => deliverer,
+        })
+    });
+    UseCases { outbox: Arc::new(outbox), deliverer, ports, settings }
+}
+
+impl UseCases {
+    /// Returns the use cases that look at pictures, with this engine.
+    #[must_use]
+    pub fn with_engine(&self, engine: Arc<dyn FaceEngine>) -> FaceUseCases {
+        let (Ports { gallery, events, push, clock, .. }, settings) = (self.ports.clone(), &self.settings);
+        let cache = GalleryCache::new(gallery.clone(), engine.model().clone());
+        let recognizer = Arc::new(Recognizer::new(engine.clone(), cache, settings.tolerance));
+        let enroller = Enroller::new(engine, gallery, push.clone(), clock.clone(), settings.multi_face);
+        let deliverer = self.deliverer.clone();
+        let realtime = Realtime::new(recognizer.clone(), events, deliverer, push, clock, settings.cooldown);
+        FaceUseCases { enroller: Arc::new(enroller), recognizer, realtime: Arc::new(realtime) }
+    }
+}
