@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use attendance::{AttendanceSettings, Environment, Ports, SystemClock, UseCases, compose};
 use attendance_aws::{Aws, AwsSettings};
-use attendance_http::{Access, Origins, Uploads, guarded, numbered};
+use attendance_http::{Access, AccessSettings, Uploads, guarded, numbered};
 use attendance_webhook::{HttpWebhook, WebhookSettings};
 use axum::Router;
 use lambda_http::Error;
@@ -40,7 +40,12 @@ impl Container {
     /// # Errors
     /// If there is none: on AWS everybody could reach the service.
     pub fn access(&self) -> Result<Access, Error> {
-        Ok(Access::parse(self.environment.required("ATTENDANCE_ACCESS_KEY")?)?)
+        Ok(self.access_settings()?.access)
+    }
+
+    fn access_settings(&self) -> Result<AccessSettings, Error> {
+        self.environment.required("ATTENDANCE_ACCESS_KEY")?;
+        Ok(AccessSettings::from_environment(&self.environment)?)
     }
 
     /// Returns the limits of uploads. API Gateway waits 30 seconds for an answer.
@@ -54,9 +59,8 @@ impl Container {
     /// # Errors
     /// If a variable has a value that is not allowed, and if the Lambda runtime is gone.
     pub async fn serve(&self, routes: Router) -> Result<(), Error> {
-        let origins = self.environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*");
-        let origins = Origins::parse(origins).map_err(|e| format!("ATTENDANCE_CORS_ORIGINS is `{origins}`: {e}"))?;
-        lambda_http::run(numbered(guarded(routes, self.access()?, origins))).await
+        let AccessSettings { access, origins } = self.access_settings()?;
+        lambda_http::run(numbered(guarded(routes, access, origins))).await
     }
 
     /// Returns the use cases over the adapters of AWS, without a deliverer: the webhook's client takes time to make.

@@ -1,3 +1,5 @@
+mod announcement;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,14 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use attendance::{AttendanceSettings, Deliverer, Environment, EventStatus, compose};
 use attendance_embedded::Database;
-use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
-use attendance_server::{Identity, Server, TlsError, addresses};
+use attendance_http::{AccessSettings, App, Settings, Uploads, Work, router};
+use attendance_server::{Identity, Server, TlsError};
 use attendance_vision::VisionSettings;
 use attendance_webhook::{HttpWebhook, WebhookSettings};
 use clap::Args;
-use reqwest::Url;
 use tokio::sync::watch;
 
+use self::announcement::{Announcement, describe_webhook};
 use crate::adapters::ports;
 use crate::commands::models;
 use crate::console::{log_to_stderr, say};
@@ -74,8 +76,8 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
         Some(addr) => addr,
         None => environment::address(environment)?,
     };
-    let access = Access::parse(environment.text("ATTENDANCE_ACCESS_KEY").unwrap_or_default())?;
-    if access.is_open() && !addr.ip().is_loopback() && !options.open {
+    let access = AccessSettings::from_environment(environment)?;
+    if access.access.is_open() && !addr.ip().is_loopback() && !options.open {
         bail!(
             "{addr} can be reached from other machines and no access key is set: set ATTENDANCE_ACCESS_KEY, \
              or start with --open to let everybody in"
@@ -91,29 +93,35 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
 
 async fn serve(
     addr: SocketAddr,
-    access: Access,
+    access: AccessSettings,
     tls: &TlsOptions,
     places: &Places,
     environment: &Environment,
 ) -> Result<()> {
     // Everything that can be wrong with the settings comes before the models, which take a moment.
-    let origins = environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*");
-    let open = access.is_open();
-    let origins = Origins::parse(origins).with_context(|| format!("ATTENDANCE_CORS_ORIGINS is `{origins}`"))?;
+    let AccessSettings { access, origins } = access;
     let identity = tls.identity(&places.data(environment))?;
     let settings = AttendanceSettings::from_environment(environment)?;
     let webhook = WebhookSettings::from_environment(environment, true)?.map(HttpWebhook::new).transpose()?;
     let database = Database::open(&places.data(environment))?;
     let engine = models::load_engine(places, environment)?;
-    let detectors = engine.describe_detectors();
+    let (tls, detectors) = (identity.as_ref().map(|i| i.description().to_owned()), engine.describe_detectors());
     let use_cases = compose(ports(&database, webhook), settings);
     let faces = use_cases.with_engine(Arc::new(engine));
-    let tls = identity.as_ref().map(|identity| identity.description().to_owned());
     let server = Server::bind(addr, identity).await.with_context(|| format!("cannot listen on {addr}"))?;
-    let addr = server.local_addr()?;
     faces.recognizer.warm().await?;
-    let counts = use_cases.ports.gallery.counts().await?;
     let waiting = use_cases.outbox.list(Some(EventStatus::Pending), 1, None).await?;
+    let announcement = Announcement {
+        addr: server.local_addr()?,
+        tls,
+        data: places.data(environment),
+        enrolled: use_cases.ports.gallery.counts().await?,
+        models: places.models(environment),
+        detectors,
+        webhook: describe_webhook(environment),
+        is_open: access.is_open(),
+        has_stranded_events: use_cases.deliverer.is_none() && !waiting.events.is_empty(),
+    };
 
     let work = Work::default();
     let (stop_deliveries, stopping_deliveries) = watch::channel(false);
@@ -121,31 +129,7 @@ async fn serve(
     let settings = Settings { access, origins, uploads: Uploads::default(), websocket_url: None, mock_webhook: true };
     let app = router(App { use_cases, faces, watch: Some(database.hub()) }, settings, work.clone());
 
-    let (http, ws) = if tls.is_some() { ("https", "wss") } else { ("http", "ws") };
-    say(format_args!("Attendance listens on {http}://{addr}"));
-    for reachable in addr.ip().is_unspecified().then(addresses).unwrap_or_default() {
-        say(format_args!("             {http}://{}/", SocketAddr::new(reachable, addr.port())));
-    }
-    say(format_args!("  pages      {http}://{addr}/ (the kiosk), /enrol and /live"));
-    say(format_args!("  WebSocket  {ws}://{addr}/ws/recognitions"));
-    say(format_args!("  API page   {http}://{addr}/docs"));
-    if let Some(tls) = tls {
-        say(format_args!("  TLS        {tls}"));
-    }
-    say(format_args!(
-        "  data       {} ({} students, {} embeddings)",
-        places.data(environment).display(),
-        counts.labels,
-        counts.encodings
-    ));
-    say(format_args!("  models     {}", places.models(environment).display()));
-    say(format_args!("  detectors  {}", detectors));
-    say(format_args!("  webhook    {}", described_webhook(environment)));
-    say(format_args!("  access     {}", if open { "without a key" } else { "with a key" }));
-    if deliveries.is_none() && !waiting.events.is_empty() {
-        say("             events of an earlier run wait for it: `attendance events list --status pending`");
-    }
-
+    announcement.print();
     let stopping = work.clone();
     // After a second signal, what was accepted is in the outbox.
     let on_stop = move || {
@@ -164,25 +148,7 @@ async fn serve(
     Ok(())
 }
 
-/// Where events go and how they are made out, without what may be secret.
-fn described_webhook(environment: &Environment) -> String {
-    let set = |name, yes, no| if environment.text(name).is_some() { yes } else { no };
-    match environment.text("ATTENDANCE_WEBHOOK_URL").and_then(|url| Url::parse(url).ok()) {
-        None => "off (ATTENDANCE_WEBHOOK_URL is empty)".to_owned(),
-        Some(mut url) => {
-            url.set_query(None);
-            let signed = set("ATTENDANCE_HMAC_SECRET", "signed", "not signed (ATTENDANCE_HMAC_SECRET is empty)");
-            let bearer = set(
-                "ATTENDANCE_API_KEY",
-                "with a bearer token",
-                "without a bearer token (ATTENDANCE_API_KEY is empty)",
-            );
-            format!("{url}, {signed}, {bearer}")
-        }
-    }
-}
-
-/// Sends what is due, until the server stops; also what an earlier run left.
+/// Delivers what is due until the server stops, also what an earlier run left.
 async fn deliver_due(deliverer: Arc<Deliverer>, mut stopping: watch::Receiver<bool>) {
     while !*stopping.borrow() {
         let deliverer = deliverer.clone();
