@@ -1,7 +1,7 @@
-//! The function behind the WebSocket API's `$connect`: it lets in who has a key, and adds him to the watchers.
+//! The function behind the WebSocket API's `$connect`: it accepts a client that has a key, and subscribes it.
 //!
-//! Nothing can be posted to a connection before this function has answered: who wants earlier messages asks for them
-//! afterwards.
+//! Nothing can be posted to a connection before this function has answered. A client that wants earlier messages asks for
+//! them afterwards.
 
 use attendance_lambda::Container;
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;

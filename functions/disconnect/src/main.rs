@@ -1,5 +1,5 @@
-//! The function behind the WebSocket API's `$disconnect` and `$default`: it removes a watcher, and answers what one
-//! asks.
+//! The function behind the WebSocket API's `$disconnect` and `$default`: it unsubscribes a client, and answers what a client
+//! sends.
 
 use attendance_lambda::Container;
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
@@ -7,7 +7,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What a watcher may ask. Other texts are ignored.
+/// What a client may send. Other texts are ignored.
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 enum Action {

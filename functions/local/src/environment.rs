@@ -1,4 +1,4 @@
-//! The variables of this process, and those that only the local server has.
+//! The variables of this process, and the settings that only the command has.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use attendance::{Environment, SettingError};
 
-/// What the names of our variables begin with.
+/// The prefixes of our variables.
 const OURS: [&str; 4] = ["ATTENDANCE_", "ENROLL_", "EVENT_", "FACE_"];
 
-/// The process's variables, and those of a `.env` file in the working directory where the process has none.
+/// Returns the process's variables, and those of the file `.env` in the working directory that the process does not have.
 pub(crate) fn load() -> Result<Environment> {
     let mut own = Vec::new();
     for (name, text) in std::env::vars_os() {
-        // Others' names and texts may be what they like.
+        // The variables of others may hold anything.
         let Ok(name) = name.into_string() else { continue };
         match text.into_string() {
             Ok(text) => own.push((name, text)),
@@ -25,26 +25,26 @@ pub(crate) fn load() -> Result<Environment> {
     if Path::new(".env").is_file() {
         let lines = dotenvy::from_path_iter(".env").context("the file .env cannot be read")?;
         let file = lines.collect::<Result<Vec<_>, _>>().context("the file .env has a line that is not NAME=value")?;
-        // As in a shell, the last of a name's lines counts.
+        // As in a shell, the last line of a name counts.
         environment = environment.or(file.into_iter().rev());
     }
     Ok(environment)
 }
 
-/// `ATTENDANCE_ADDR`.
+/// Returns `ATTENDANCE_ADDR`.
 pub(crate) fn address(environment: &Environment) -> Result<SocketAddr, SettingError> {
     let default = SocketAddr::from(([127, 0, 0, 1], 8000));
-    let allowed = "an IP address and a port, as in 127.0.0.1:8000 or [::1]:0";
-    environment.value("ATTENDANCE_ADDR", default, allowed, |text| text.parse().ok())
+    let expected = "an IP address and a port, as in 127.0.0.1:8000 or [::1]:0";
+    environment.value("ATTENDANCE_ADDR", default, expected, |text| text.parse().ok())
 }
 
-/// `ATTENDANCE_DATA_DIR`.
+/// Returns `ATTENDANCE_DATA_DIR`.
 pub(crate) fn data_dir(environment: &Environment) -> PathBuf {
     environment.text("ATTENDANCE_DATA_DIR").unwrap_or("data").into()
 }
 
-/// `ATTENDANCE_MODELS_DIR`; the models folder of the checkout that this program was built from, or, where that is
-/// gone, `models` in the working directory.
+/// Returns `ATTENDANCE_MODELS_DIR`, or else the models folder of the checkout that this program was built from, or, if that
+/// is gone, `models` in the working directory.
 pub(crate) fn models_dir(environment: &Environment) -> PathBuf {
     let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models"));
     match environment.text("ATTENDANCE_MODELS_DIR") {

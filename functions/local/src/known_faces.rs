@@ -6,17 +6,17 @@ use anyhow::{Result, bail, ensure};
 use attendance::{BulkEntry, BulkRefusal, StudentId};
 use walkdir::WalkDir;
 
-/// What lies in an enrolment folder, by path.
+/// The content of an enrolment folder, by path.
 #[derive(Debug, Default)]
 pub(crate) struct KnownFaces {
-    /// Pictures and whose they are.
+    /// Pictures with their students.
     pub(crate) pictures: Vec<(StudentId, PathBuf)>,
-    /// Files that look meant and cannot be enrolled. Paths are relative to the folder.
+    /// Files that look meant for enrolment and cannot be enrolled. Paths are relative to the folder.
     pub(crate) refused: Vec<(String, BulkRefusal)>,
 }
 
 impl KnownFaces {
-    /// Lists the folder, following links. What cannot be read is refused, and stops nothing else.
+    /// Lists the folder, following links. A file that cannot be read is refused and does not stop the others.
     pub(crate) fn list(folder: &Path) -> Result<Self> {
         ensure!(folder.is_dir(), "{} is not a folder; it should hold <student_id>/<any name>.jpg", folder.display());
         let mut found = Self::default();

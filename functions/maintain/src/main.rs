@@ -1,4 +1,4 @@
-//! The function that runs by the clock: it wakes for events that were forgotten, packs the gallery and sweeps up.
+//! The function that a schedule calls: it sends lost wakeups again, packs the gallery, and deletes stray pictures.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use attendance_models::EMBEDDING_MODEL;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 
-/// Events that somebody is woken for side by side.
+/// Wakeups that are sent side by side.
 const OVERDUE_BATCH: usize = 100;
-/// Pictures without an enrolment that are younger may belong to one that is under way.
+/// The age of a stray picture. A younger one may belong to an enrolment that is under way.
 const SWEPT_AFTER: Duration = Duration::from_secs(86400);
 
-/// What the schedule asks for.
+/// A job of the schedule.
 #[derive(Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
 enum Job {
@@ -22,7 +22,7 @@ enum Job {
     Sweep,
 }
 
-/// What was done.
+/// The outcome of a job.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Done {
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Error> {
                 loop {
                     let batch = deliverer.wake_overdue(OVERDUE_BATCH).await?;
                     woken += batch;
-                    // The next minute goes on where this one stopped.
+                    // The next run goes on where this one stops.
                     if batch < OVERDUE_BATCH || event.context.deadline < SystemClock.now().millis() + 30_000 {
                         return Ok(Done::Woken(woken));
                     }

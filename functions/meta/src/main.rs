@@ -1,4 +1,4 @@
-//! The function behind every route that looks at no picture.
+//! The function behind every route that does not look at a picture.
 
 mod uploads;
 

@@ -3,34 +3,34 @@ use std::time::Duration;
 
 use crate::{MultiFace, RetryPolicy, Tolerance};
 
-/// The variables that a program was started with. `functions/local` and `shared/aws` read them, from the process and from
-/// wherever else some are kept.
+/// The variables that a program was started with. `functions/local` and `shared/aws` read them: from the process, and from
+/// a file or a secret.
 ///
-/// The settings of the use cases are read here; an adapter reads its own from it (`VisionSettings::from_environment`, for
-/// one).
+/// [`AttendanceSettings::from_environment`](crate::AttendanceSettings::from_environment) makes the settings of the use cases
+/// of it, and each adapter makes its own (`VisionSettings::from_environment`, for instance).
 #[derive(Clone, Default)]
 pub struct Environment(HashMap<String, String>);
 
-/// A variable that a program cannot start with. The message names it and says what is allowed.
+/// A variable that a program cannot start with. The message names it and says what is expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    /// Its text is not one of those that are allowed.
-    #[error("{name} is `{value}`; allowed is {allowed}")]
-    NotAllowed {
+    /// Its value cannot be used.
+    #[error("{name} is `{value}`; expected {expected}")]
+    Invalid {
         /// The variable.
         name: &'static str,
-        /// Its text.
+        /// Its value.
         value: String,
-        /// What it may be, in words.
-        allowed: String,
+        /// The values that can be used, in words.
+        expected: String,
     },
-    /// It is not set, and there is no default.
+    /// It is not set and has no default.
     #[error("{0} is not set")]
     Missing(&'static str),
 }
 
 impl Environment {
-    /// These variables, and those of `others` that are not set here; one that is set to nothing stays so.
+    /// Returns these variables and those of `others` that are not set here. A variable that is set to nothing stays so.
     #[must_use]
     pub fn or(mut self, others: impl IntoIterator<Item = (String, String)>) -> Self {
         for (name, value) in others {
@@ -39,44 +39,44 @@ impl Environment {
         self
     }
 
-    /// The variable's text without the white space around it; `None` where it is absent or empty.
+    /// Returns the variable's text without the white space around it, or `None` if it is absent or empty.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|v| v.trim()).filter(|v| !v.is_empty())
     }
 
-    /// The words of a variable that holds a list separated by spaces.
+    /// Returns the words of a variable that holds a list separated by spaces.
     pub fn words(&self, name: &str) -> impl Iterator<Item = &str> {
         self.text(name).unwrap_or_default().split_whitespace()
     }
 
-    /// The variable's text.
+    /// Returns the variable's text.
     ///
     /// # Errors
-    /// [`SettingError::Missing`] where it is absent or empty.
+    /// [`SettingError::Missing`] if it is absent or empty.
     pub fn required(&self, name: &'static str) -> Result<&str, SettingError> {
         self.text(name).ok_or(SettingError::Missing(name))
     }
 
-    /// The variable's value, or `default` where it is absent.
+    /// Returns the variable's value, or `default` if it is absent.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`] where `parse` does not take it; `allowed` says in words what it takes.
+    /// [`SettingError::Invalid`] if `parse` does not accept it; `expected` says in words what it accepts.
     pub fn value<T>(
         &self,
         name: &'static str,
         default: T,
-        allowed: &str,
+        expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, SettingError> {
         let Some(text) = self.text(name) else { return Ok(default) };
-        parse(text).ok_or_else(|| SettingError::NotAllowed { name, value: text.into(), allowed: allowed.into() })
+        parse(text).ok_or_else(|| SettingError::Invalid { name, value: text.into(), expected: expected.into() })
     }
 
-    /// Whether a switch is on.
+    /// Returns whether a switch is on.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`].
+    /// [`SettingError::Invalid`].
     pub fn flag(&self, name: &'static str, default: bool) -> Result<bool, SettingError> {
         self.value(name, default, "true or false", |text| match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
@@ -85,10 +85,10 @@ impl Environment {
         })
     }
 
-    /// `FACE_TOLERANCE`.
+    /// Returns `FACE_TOLERANCE`.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`].
+    /// [`SettingError::Invalid`].
     pub fn tolerance(&self) -> Result<Tolerance, SettingError> {
         let default = Tolerance::new(0.45).expect("0.45 is a tolerance");
         self.value("FACE_TOLERANCE", default, "a number greater than 0, at most 2", |text| {
@@ -96,10 +96,10 @@ impl Environment {
         })
     }
 
-    /// `ENROLL_MULTI_FACE`.
+    /// Returns `ENROLL_MULTI_FACE`.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`].
+    /// [`SettingError::Invalid`].
     pub fn multi_face(&self) -> Result<MultiFace, SettingError> {
         self.value("ENROLL_MULTI_FACE", MultiFace::Reject, "reject, largest or all", |text| match text {
             "reject" => Some(MultiFace::Reject),
@@ -109,32 +109,32 @@ impl Environment {
         })
     }
 
-    /// `EVENT_COOLDOWN_SECONDS`.
+    /// Returns `EVENT_COOLDOWN_SECONDS`.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`].
+    /// [`SettingError::Invalid`].
     pub fn cooldown(&self) -> Result<Duration, SettingError> {
-        let allowed = "a whole number of seconds from 0 to 86400";
-        self.value("EVENT_COOLDOWN_SECONDS", Duration::from_secs(5), allowed, |text| {
+        let expected = "a whole number of seconds from 0 to 86400";
+        self.value("EVENT_COOLDOWN_SECONDS", Duration::from_secs(5), expected, |text| {
             text.parse().ok().filter(|seconds| *seconds <= 86400).map(Duration::from_secs)
         })
     }
 
-    /// `ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS`. A camera waits for it, and the gateway of AWS waits 30 seconds in all.
+    /// Returns `ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS`. A camera waits for the try, and API Gateway waits 30 seconds in all.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`].
+    /// [`SettingError::Invalid`].
     pub fn webhook_timeout(&self) -> Result<Duration, SettingError> {
-        let allowed = "a number of seconds from 0.1 to 20";
-        self.value("ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS", Duration::from_secs(3), allowed, |text| {
+        let expected = "a number of seconds from 0.1 to 20";
+        self.value("ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS", Duration::from_secs(3), expected, |text| {
             text.parse().ok().filter(|seconds| (0.1..=20.0).contains(seconds)).map(Duration::from_secs_f64)
         })
     }
 
-    /// `ATTENDANCE_RETRY_SCHEDULE` and `ATTENDANCE_RETRY_FOR`.
+    /// Returns the policy in `ATTENDANCE_RETRY_SCHEDULE` and `ATTENDANCE_RETRY_FOR`.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`].
+    /// [`SettingError::Invalid`].
     pub fn retry_policy(&self) -> Result<RetryPolicy, SettingError> {
         let default = RetryPolicy::default();
         let waits = "waits separated by commas, each a whole number with s, m, h or d, as in 5s,30s,2m,10m,1h";
@@ -178,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_names_the_variable_the_value_and_what_is_allowed() {
+    fn a_wrong_value_names_the_variable_the_value_and_what_is_expected() {
         let of = |name, value| Environment::from([(name, value)]);
         let message = of("FACE_TOLERANCE", "0,45").tolerance().unwrap_err().to_string();
-        assert_eq!(message, "FACE_TOLERANCE is `0,45`; allowed is a number greater than 0, at most 2");
+        assert_eq!(message, "FACE_TOLERANCE is `0,45`; expected a number greater than 0, at most 2");
         for value in ["-1", "NaN", "inf", "0", "3"] {
             assert!(of("FACE_TOLERANCE", value).tolerance().is_err(), "{value}");
         }

@@ -23,7 +23,7 @@ impl AttendanceSettings {
     /// its default.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`] for the first variable with a value that is not allowed.
+    /// [`SettingError::Invalid`] for the first variable whose value cannot be used.
     pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         Ok(Self {
             tolerance: environment.tolerance()?,
@@ -38,6 +38,6 @@ impl AttendanceSettings {
 impl Default for AttendanceSettings {
     /// The contract's defaults: those of an empty environment.
     fn default() -> Self {
-        Self::from_environment(&Environment::default()).expect("the defaults are allowed")
+        Self::from_environment(&Environment::default()).expect("the defaults are valid")
     }
 }

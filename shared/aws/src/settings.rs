@@ -1,6 +1,6 @@
 use attendance::{Environment, SettingError};
 
-/// Where the stack's parts are.
+/// Where the parts of the stack are.
 #[derive(Debug, Clone)]
 pub struct AwsSettings {
     /// `AWS_ENDPOINT_URL`: a local stack instead of AWS.
@@ -9,19 +9,19 @@ pub struct AwsSettings {
     pub table: String,
     /// `ATTENDANCE_BUCKET`.
     pub bucket: String,
-    /// `ATTENDANCE_DELIVERY_QUEUE`: the URL of the queue of events that wait for their next try. Functions that send to it
-    /// have it.
+    /// `ATTENDANCE_DELIVERY_QUEUE`: the URL of the queue of wakeups. Only functions that send to it need it.
     pub delivery_queue: Option<String>,
-    /// `ATTENDANCE_PUSH_ENDPOINT`: the WebSocket API's management endpoint, with its stage. Functions that push have
-    /// it; the endpoint override would lead to a path without the API's id.
+    /// `ATTENDANCE_PUSH_ENDPOINT`: the WebSocket API's management endpoint, with its stage. Only functions that push have
+    /// it. `AWS_ENDPOINT_URL` would lead to a path without the API's id.
     pub push_endpoint: Option<String>,
 }
 
 impl AwsSettings {
-    /// The settings that these variables hold.
+    /// Returns the settings in `AWS_ENDPOINT_URL`, `ATTENDANCE_TABLE`, `ATTENDANCE_BUCKET`, `ATTENDANCE_DELIVERY_QUEUE` and
+    /// `ATTENDANCE_PUSH_ENDPOINT`.
     ///
     /// # Errors
-    /// [`SettingError::Missing`] where the table or the bucket is not named.
+    /// [`SettingError::Missing`] if the table or the bucket is not named.
     pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         let optional = |name| environment.text(name).map(str::to_owned);
         Ok(Self {

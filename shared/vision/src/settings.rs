@@ -29,10 +29,11 @@ impl VisionSettings {
         [&[ModelName::Embedder, ModelName::Landmarks], detectors].concat()
     }
 
-    /// The settings that these variables hold; an absent one has its default.
+    /// Returns the settings in `FACE_DETECTOR`, `FACE_DETECTOR_MODE`, `FACE_MIN_SIZE` and `ATTENDANCE_THREADS`. An absent
+    /// variable has its default.
     ///
     /// # Errors
-    /// [`SettingError::NotAllowed`] for the first that is not allowed.
+    /// [`SettingError::Invalid`] for the first variable whose value cannot be used.
     pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let detector =
@@ -97,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_names_the_variable_the_value_and_what_is_allowed() {
+    fn a_wrong_value_names_the_variable_the_value_and_what_is_expected() {
         let message = of("FACE_DETECTOR", "best").unwrap_err().to_string();
-        assert_eq!(message, "FACE_DETECTOR is `best`; allowed is auto, hog, cnn or yunet");
+        assert_eq!(message, "FACE_DETECTOR is `best`; expected auto, hog, cnn or yunet");
         for (name, value) in [
             ("FACE_DETECTOR_MODE", "Fast"),
             ("FACE_MIN_SIZE", "39"),
@@ -108,7 +109,7 @@ mod tests {
             ("ATTENDANCE_THREADS", "1025"),
         ] {
             let message = of(name, value).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("{name} is `{value}`; allowed is ")), "{message}");
+            assert!(message.starts_with(&format!("{name} is `{value}`; expected ")), "{message}");
         }
     }
 }

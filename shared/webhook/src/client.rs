@@ -34,11 +34,12 @@ pub struct WebhookSettings {
 }
 
 impl WebhookSettings {
-    /// The settings that these variables hold; `None` where there is no URL. Private addresses are called as
-    /// `private_by_default` says where no variable does.
+    /// Returns the settings in `ATTENDANCE_WEBHOOK_URL`, `ATTENDANCE_API_KEY`, `ATTENDANCE_HMAC_SECRET`,
+    /// `ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS` and `ATTENDANCE_WEBHOOK_ALLOW_PRIVATE`, or `None` without a URL. If the last one
+    /// is not set, private addresses are called if `private_by_default` is true.
     ///
     /// # Errors
-    /// [`WebhookError`] for a switch or a secret that cannot be used, also where nothing is sent: who mistyped one wants to
+    /// [`WebhookError`] for a switch or a secret that cannot be used, even if nothing is sent: whoever mistyped one wants to
     /// know it now.
     pub fn from_environment(environment: &Environment, private_by_default: bool) -> Result<Option<Self>, WebhookError> {
         let secrets = Secrets::parse(environment.text("ATTENDANCE_HMAC_SECRET").unwrap_or_default())?;
