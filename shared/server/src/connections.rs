@@ -139,11 +139,11 @@ mod tests {
 
     use super::*;
 
-    /// How long a busy machine may take for anything.
+    /// How long a busy machine may take for any step.
     const PATIENCE: Duration = Duration::from_secs(60);
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-    /// A server whose `/slow` says that it has begun and answers when it is told to.
+    /// A server whose `/slow` signals that it has begun and answers once it is told to.
     struct Server {
         addr: SocketAddr,
         begun: Arc<Notify>,
@@ -181,16 +181,16 @@ mod tests {
         }
     }
 
-    /// Everything that comes until the server closes the connection.
+    /// Returns everything that comes until the server closes the connection.
     async fn to_the_end(client: &mut TcpStream) -> String {
         let mut answer = Vec::new();
         let end = timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("the server closes the connection");
-        // A reset is an end too, where the server closed with bytes of ours unread.
+        // A reset is an end too: the server closed with bytes of ours unread.
         let _ = end;
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// The beginning of what comes.
+    /// Returns the first bytes that come.
     async fn answer(client: &mut TcpStream) -> String {
         let mut bytes = vec![0; 4096];
         let count = timeout(PATIENCE, client.read(&mut bytes)).await.expect("an answer").unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_sends_nothing_or_drips_a_head_is_closed() {
+    async fn a_client_that_sends_nothing_or_drips_a_head_is_disconnected() {
         let server = Server::start(Duration::from_millis(1500), 8).await;
         let mut silent = TcpStream::connect(server.addr).await.unwrap();
         assert_eq!(to_the_end(&mut silent).await, "");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_closes_his_side_after_the_request_is_answered() {
+    async fn a_client_that_closes_its_side_after_the_request_is_answered() {
         let server = Server::start(Duration::from_secs(600), 8).await;
         let mut client = server.slow_client().await;
         client.shutdown().await.unwrap();

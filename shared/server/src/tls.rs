@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_agrees_on_tls_and_then_sends_nothing_is_closed() {
+    async fn a_client_that_sends_nothing_after_the_handshake_is_disconnected() {
         let data = tempfile::tempdir().expect("a folder");
         let identity = Identity::self_signed(&data.path().join("tls.pem")).expect("a certificate");
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -318,7 +318,7 @@ mod tests {
         let tcp = TcpStream::connect(addr).await.expect("a connection");
         let mut client = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS");
         let mut answer = Vec::new();
-        // Without a goodbye: the server waits for nothing more from who has kept it waiting.
+        // Without a TLS goodbye: the server waits no longer for a client that kept it waiting.
         let _ = timeout(Duration::from_secs(60), client.read_to_end(&mut answer)).await.expect("it is closed");
         assert!(answer.is_empty());
     }

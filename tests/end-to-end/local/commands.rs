@@ -1,4 +1,4 @@
-//! The commands beside `serve`.
+//! The commands other than `serve`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::process::{Folder, Outcome, Running, Server, attendance, run};
 
-/// Its number on every Unix.
+/// The number of the signal on every Unix.
 const SIGPIPE: i32 = 13;
 
 fn put(folder: &Path, name: &str, bytes: &[u8]) {
@@ -28,7 +28,7 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// The line of a printed table that begins with this cell.
+/// Returns the words of the line of a printed table that begins with this cell.
 fn row<'a>(table: &'a str, first: &str) -> Vec<&'a str> {
     let found = table.lines().find(|line| line.trim_start().starts_with(first));
     found.unwrap_or_else(|| panic!("no row {first}: {table}")).split_whitespace().collect()
@@ -164,7 +164,7 @@ fn what_is_no_picture_is_a_sentence_and_an_exit_code_within_bounds() {
         if name != "folder.jpg" {
             put(folder.path(), name, &bytes);
         }
-        // The models, and not much more: address space in KiB.
+        // Address space in KiB: enough for the models and little more.
         let program = attendance(folder.path(), &[]);
         let mut bounded = std::process::Command::new("sh");
         bounded.args(["-c", "ulimit -v 3000000; exec \"$0\" recognize \"$1\""]).arg(program.get_program()).arg(name);
@@ -193,7 +193,7 @@ fn compare_tells_the_same_person_from_two() {
     assert!(nobody.stderr.contains("no face"), "{nobody:?}");
 }
 
-/// A NumPy file of float64, as the replaced service wrote it.
+/// Returns a NumPy file of float64 as the replaced service wrote it.
 fn npy(rows: &[Vec<f64>]) -> Vec<u8> {
     let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, 128), }}", rows.len());
     while (10 + header.len() + 1) % 64 != 0 {
@@ -233,7 +233,7 @@ async fn import_takes_over_what_the_replaced_service_stored() {
     assert_eq!(tokio::task::block_in_place(|| folder.run(&["import", "."])).code, Some(1), "no file, no import");
 }
 
-/// `watch` with these arguments on a server, run to its end.
+/// Runs `watch` with these arguments against a server, to its end.
 fn watch(server: &Server, arguments: &[&str]) -> Outcome {
     let variables = [("ATTENDANCE_ACCESS_KEY", ACCESS_KEYS.join(" "))];
     let mut command = attendance(server.folder().path(), &variables);
@@ -267,14 +267,14 @@ async fn watch_posts_files_and_prints_what_comes_back() {
     assert_eq!(watch(&server, &["nowhere"]).code, Some(1));
 }
 
-/// An IP camera that shows these pictures and goes.
+/// Starts an IP camera that streams these pictures and ends, and returns its URL.
 async fn camera(frames: Vec<Bytes>, boundary_in_header: &'static str) -> String {
     let stream = move || {
         let frames = frames.clone();
         async move {
             let parts = futures_util::stream::unfold(frames.into_iter(), |mut frames| async {
                 let frame = frames.next()?;
-                // Slower than the server, so that no frame is passed over.
+                // Slower than the server, so that it drops no frame.
                 tokio::time::sleep(Duration::from_millis(900)).await;
                 let head = format!("--cam\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", frame.len());
                 Some((Ok::<_, std::io::Error>(Bytes::from([head.as_bytes(), &frame, b"\r\n"].concat())), frames))
@@ -328,7 +328,7 @@ async fn a_tool_whose_reader_has_gone_ends_quietly() {
         command.args(arguments).stdout(nobody_reads);
         let outcome = tokio::task::block_in_place(|| command.output()).unwrap();
         let stderr = String::from_utf8_lossy(&outcome.stderr);
-        // Ended by the signal that ends any program which writes to such a pipe.
+        // The signal that ends any program that writes to such a pipe.
         assert_eq!((outcome.status.signal(), &*stderr), (Some(SIGPIPE), ""), "{arguments:?}");
     }
 }
@@ -340,7 +340,7 @@ fn a_server_whose_reader_has_gone_goes_on() {
     command.args(["serve", "--addr", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut server = Running::start(command);
     let mut line = String::new();
-    // The reader is gone before the lines that follow.
+    // The reader is gone before the other lines are printed.
     BufReader::new(server.stdout()).read_line(&mut line).unwrap();
     let address = line.trim().rsplit_once("http://").unwrap().1;
     let mut connection = std::net::TcpStream::connect(address).unwrap();

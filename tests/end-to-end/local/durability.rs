@@ -1,4 +1,4 @@
-//! What was acknowledged survives a kill at any moment, and nothing else is left.
+//! An acknowledged enrolment survives a kill at any moment, and nothing else is left behind.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use crate::process::{Folder, Server};
 
 const KILLS: usize = 20;
-/// Enrolments side by side.
+/// The number of concurrent enrolments.
 const CLIENTS: usize = 4;
 
-/// Who was acknowledged, by picture number, with the answer.
+/// The acknowledged enrolments: picture number to answer.
 type Acknowledged = Arc<Mutex<BTreeMap<u64, (String, Value)>>>;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,9 +48,9 @@ async fn what_was_acknowledged_survives_twenty_kills() {
         for _ in 0..CLIENTS {
             clients.spawn(enroll_until(server.target(), acknowledged.clone(), started.clone(), stop.clone()));
         }
-        // From "the first has hardly begun" to "several were acknowledged".
+        // Early kills hit the first enrolment, late ones come after several acknowledgements.
         tokio::time::sleep(Duration::from_millis(random.below(1200))).await;
-        // Half of them while a picture is being written, which is only a small part of the time.
+        // Half of the kills come while a picture is being written, which takes only a small part of the time.
         if round % 2 == 1 {
             tokio::task::block_in_place(|| wait_for_unfinished(&folder.data()));
             tokio::time::sleep(Duration::from_micros(random.below(4000))).await;
@@ -75,7 +75,7 @@ async fn what_was_acknowledged_survives_twenty_kills() {
     for (n, (student, answer)) in &acknowledged {
         assert_eq!(enroll(&server.target(), student, *n).await.as_ref(), Some(answer), "picture {n} of {student}");
     }
-    // A stop in good order leaves the same.
+    // An orderly stop leaves the same.
     server.terminate();
     assert_eq!(server.ended(Duration::from_secs(20)).await.code(), Some(0));
     check_folder(&folder.data(), &acknowledged);
@@ -90,7 +90,7 @@ async fn what_was_acknowledged_survives_twenty_kills() {
     }
 }
 
-/// Returns when a picture has a temporary name, or after a while without one.
+/// Returns once a picture has a temporary name, or after a while without one.
 fn wait_for_unfinished(data: &Path) {
     let begun = std::time::Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {
@@ -101,13 +101,13 @@ fn wait_for_unfinished(data: &Path) {
     }
 }
 
-/// Every file in the students' folders. Some may be gone when this returns.
+/// Returns every file in the students' folders. Some may be gone when it returns.
 fn files(data: &Path) -> Vec<PathBuf> {
     let list = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     list(data.join("faces")).flat_map(list).collect()
 }
 
-/// How many files have no row and how many rows nobody was told of, before the next start tidies up.
+/// Returns the number of files without a row and of rows without an acknowledgement, before the next start tidies up.
 fn left_behind(data: &Path, acknowledged: &BTreeMap<u64, (String, Value)>) -> (usize, usize) {
     let Ok(db) = Connection::open(data.join("attendance.db")) else { return (0, 0) };
     let mut statement = db.prepare("SELECT digest FROM enrollment").unwrap();
@@ -125,7 +125,7 @@ fn clock_seed() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
-/// A generator of moments (splitmix64): the same seed, the same moments.
+/// A generator of random moments (splitmix64). The same seed gives the same moments.
 struct Random(u64);
 
 impl Random {
@@ -138,7 +138,7 @@ impl Random {
     }
 }
 
-/// Enrols one picture after the other until the server is gone. Seven students have several pictures each.
+/// Enrols one picture after another until the server is gone. Seven students have several pictures each.
 async fn enroll_until(target: Target, acknowledged: Acknowledged, started: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::SeqCst) {
         let n = started.fetch_add(1, Ordering::SeqCst);
@@ -150,7 +150,7 @@ async fn enroll_until(target: Target, acknowledged: Acknowledged, started: Arc<A
     }
 }
 
-/// The answer, or `None` where the server is gone.
+/// Returns the answer, or `None` if the server is gone.
 async fn enroll(target: &Target, student: &str, n: u64) -> Option<Value> {
     let picture = Part::bytes(pictures::obama(n).to_vec()).file_name("photo");
     let form = Form::new().text("student_id", student.to_owned()).part("image", picture);
@@ -161,7 +161,7 @@ async fn enroll(target: &Target, student: &str, n: u64) -> Option<Value> {
     Some(answer)
 }
 
-/// Sends a few acknowledged pictures again: each answers as the first time.
+/// Sends a few acknowledged pictures again: each is answered as it was the first time.
 async fn repeat_some(target: &Target, acknowledged: &Acknowledged, random: &mut Random) {
     let all = acknowledged.lock().unwrap().clone();
     for _ in 0..all.len().min(5) {
@@ -170,7 +170,7 @@ async fn repeat_some(target: &Target, acknowledged: &Acknowledged, random: &mut 
     }
 }
 
-/// Looks at database and folder from outside: every acknowledged picture has its row, every row its files, every file its
+/// Checks database and folder from outside: every acknowledged picture has its row, every row its files, every file its
 /// row, and every file is whole.
 fn check_folder(data: &Path, acknowledged: &BTreeMap<u64, (String, Value)>) {
     let db = Connection::open(data.join("attendance.db")).unwrap();

@@ -1,4 +1,4 @@
-//! When the storage or the machine does not keep up.
+//! Storage that fails, and more work than the machine can do.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn a_damaged_store_is_logged_and_its_inside_is_not_shown() {
     let target = server.target();
     target.enroll_new("obama", &pictures::obama(0)).await;
     let db = Connection::open(server.folder().data().join("attendance.db")).unwrap();
-    // What no embedding holds: numbers that are none.
+    // An embedding holds finite numbers only; these are NaN.
     assert_eq!(db.execute("UPDATE embedding SET vector = ?1", [vec![0xff_u8; 512]]).unwrap(), 1);
     let answer = target.recognize(&pictures::obama(1)).await;
     answer.is_error(500, "internal");

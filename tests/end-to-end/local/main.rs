@@ -1,5 +1,5 @@
-//! The `attendance` command as real processes: the shared cases against the local server, and what only a local server
-//! and its tools promise.
+//! The `attendance` command as real processes: the shared cases against the local server, and the promises that only the
+//! local server and its tools make.
 
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a test that fails")]
 
@@ -10,4 +10,4 @@ mod process;
 mod service;
 mod settings;
 mod sharing;
-mod watchers;
+mod subscribers;

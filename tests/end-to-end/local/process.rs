@@ -12,19 +12,19 @@ use tempfile::TempDir;
 
 /// How long a server may take to load its models on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// What the local server takes of a picture.
+/// The largest picture that the local server accepts, in bytes.
 const IMAGE_LIMIT: usize = 20 << 20;
 
-/// A variable of a process.
+/// An environment variable of a process.
 pub(crate) type Variable<'a> = (&'a str, String);
 
-/// The command with these variables and no others, in this working directory. `ATTENDANCE_TEST_BINARY` puts another build
-/// of it to the test.
+/// Returns the command with these variables and no others, in this working directory. `ATTENDANCE_TEST_BINARY` names another
+/// build of it to test.
 pub(crate) fn attendance(directory: &Path, variables: &[Variable<'_>]) -> Command {
     let built = || env!("CARGO_BIN_EXE_attendance").into();
     let mut command = Command::new(std::env::var_os("ATTENDANCE_TEST_BINARY").unwrap_or_else(built));
     command.current_dir(directory).env_clear();
-    // What a pull of missing models needs.
+    // Pulling missing models needs these.
     for name in ["PATH", "HOME"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -34,7 +34,7 @@ pub(crate) fn attendance(directory: &Path, variables: &[Variable<'_>]) -> Comman
     command
 }
 
-/// What a command that ends by itself came to.
+/// The outcome of a command that ends by itself.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -51,7 +51,7 @@ pub(crate) fn run(mut command: Command) -> Outcome {
     Outcome { code: status.code(), stdout: stdout.whole(), stderr: stderr.whole() }
 }
 
-/// What a process prints, read by a thread as it comes.
+/// The output of a process, which a thread reads as it comes.
 struct Gathered {
     text: Arc<Mutex<String>>,
     reading: Option<JoinHandle<()>>,
@@ -71,12 +71,12 @@ impl Gathered {
         Self { text, reading: Some(reading) }
     }
 
-    /// What came until now: a line may have been printed and not be here yet.
+    /// Returns what was read until now. A printed line may not have been read yet.
     fn so_far(&self) -> String {
         self.text.lock().expect("no reader panics").clone()
     }
 
-    /// Everything, of a process that has ended.
+    /// Returns the whole output of a process that has ended.
     fn whole(mut self) -> String {
         self.reading.take().map(JoinHandle::join).transpose().expect("no reader panics");
         self.so_far()
@@ -99,7 +99,7 @@ impl Running {
         Self(command.spawn().expect("it starts"))
     }
 
-    /// What it prints, where that is piped.
+    /// Returns its standard output, which must be piped.
     pub(crate) fn stdout(&mut self) -> ChildStdout {
         self.0.stdout.take().expect("it is piped")
     }
@@ -111,7 +111,7 @@ impl Running {
         assert!(status.success());
     }
 
-    /// How it ended; `None` where it did not within this time.
+    /// Returns how it ended, or `None` if it has not ended within this time.
     pub(crate) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let begun = Instant::now();
         while begun.elapsed() < patience {
@@ -131,7 +131,7 @@ impl Drop for Running {
     }
 }
 
-/// A data folder that more than one process may use; gone with its last handle.
+/// A data folder that several processes may use. It is deleted with its last handle.
 #[derive(Clone)]
 pub(crate) struct Folder(Arc<TempDir>);
 
@@ -140,7 +140,7 @@ impl Folder {
         Self(Arc::new(TempDir::new().expect("a folder")))
     }
 
-    /// The working directory of its processes.
+    /// Returns the working directory of its processes.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
@@ -149,7 +149,7 @@ impl Folder {
         self.path().join("data")
     }
 
-    /// A command on this folder, run to its end.
+    /// Runs a command on this folder to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         let mut command = attendance(self.path(), &[]);
         command.args(arguments);
@@ -168,17 +168,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server with these variables beside the defaults, on a folder of its own.
+    /// Starts a server with these variables, on a folder of its own.
     pub(crate) fn start(variables: &[Variable<'_>]) -> Self {
         Self::start_on(&Folder::new(), variables)
     }
 
-    /// A server as the shared cases want it.
+    /// Starts a server as the shared cases need it.
     pub(crate) fn start_for(receiver: &Receiver) -> Self {
         Self::start(&environment(receiver))
     }
 
-    /// A server on this folder.
+    /// Starts a server with these variables on this folder.
     pub(crate) fn start_on(folder: &Folder, variables: &[Variable<'_>]) -> Self {
         let mut command = attendance(folder.path(), variables);
         command.args(["serve", "--addr", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -208,7 +208,7 @@ impl Server {
         }
     }
 
-    /// The server as a client sees it.
+    /// Returns the server as a client sees it.
     pub(crate) fn target(&self) -> Target {
         let ws = format!("{}/ws/recognitions", self.http.replacen("http", "ws", 1));
         Target::new(&self.http, &ws, self.key.as_deref(), IMAGE_LIMIT)
@@ -222,12 +222,12 @@ impl Server {
         &self.folder
     }
 
-    /// What it printed until now.
+    /// Returns what it has printed until now.
     pub(crate) fn stdout(&self) -> String {
         self.stdout.so_far()
     }
 
-    /// Waits until it has printed this.
+    /// Waits until it has printed this text.
     pub(crate) async fn prints(&self, text: &str) {
         let begun = Instant::now();
         while !self.stdout().contains(text) {
@@ -236,7 +236,7 @@ impl Server {
         }
     }
 
-    /// What it logged until now.
+    /// Returns what it has logged until now.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.so_far()
     }
@@ -253,7 +253,7 @@ impl Server {
         self.process.terminate();
     }
 
-    /// How it ended, within this time.
+    /// Returns how it ended, which must happen within this time.
     pub(crate) async fn ended(&mut self, patience: Duration) -> ExitStatus {
         tokio::task::block_in_place(|| self.process.wait(patience)).expect("the server ends")
     }
@@ -264,7 +264,7 @@ impl Server {
         self.process.0.wait().expect("it is our child");
     }
 
-    /// The most memory that it ever had, in bytes.
+    /// Returns its peak resident memory, in bytes.
     pub(crate) fn peak_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the system tells");

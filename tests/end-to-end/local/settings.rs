@@ -1,4 +1,4 @@
-//! How the local server starts, is set, is bounded and stops.
+//! How the local server starts, is configured, is bounded and stops.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::process::{Folder, Server, attendance, run};
 
-/// What a start that must fail prints.
+/// Returns what a start that must fail prints.
 fn refused_start(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let folder = Folder::new();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
@@ -20,7 +20,7 @@ fn refused_start(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_wrong_value_stops_the_start_and_says_what_is_allowed() {
+fn a_wrong_value_stops_the_start_and_says_what_is_expected() {
     for (name, value) in [
         ("FACE_TOLERANCE", "0,45"),
         ("FACE_TOLERANCE", "-1"),
@@ -42,7 +42,7 @@ fn a_wrong_value_stops_the_start_and_says_what_is_allowed() {
     ] {
         let said = refused_start(&["serve", "--data-dir", "data"], &[(name, value)]);
         assert!(said.contains(name) && said.contains(value), "{name}={value}: {said}");
-        assert!(said.trim().len() > name.len() + value.len() + 20, "what is allowed: {said}");
+        assert!(said.trim().len() > name.len() + value.len() + 20, "what is expected: {said}");
     }
     let private = [("ATTENDANCE_WEBHOOK_URL", "http://10.0.0.1/"), ("ATTENDANCE_WEBHOOK_ALLOW_PRIVATE", "false")];
     let said = refused_start(&["serve"], &private);
@@ -219,7 +219,7 @@ async fn a_stop_finishes_what_runs() {
         let target = target.clone();
         async move { target.enroll("biden", &pictures::photograph("biden.jpg")).await }
     });
-    // Both run: one waits for the receiver, one computes.
+    // Both are under way: one waits for the receiver, one computes.
     while receiver.calls().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -252,7 +252,7 @@ async fn memory_stays_bounded_under_large_uploads() {
         assert!(matches!(refusal, (413, "image_too_large") | (503, "overloaded")), "{answer:?}");
     }
     let grown = (server.peak_memory() - before) >> 20;
-    // The service holds at most 256 MiB of forms; a vector that grows is twice its content for a moment.
+    // The service holds at most 256 MiB of forms. A growing vector briefly takes twice its content.
     assert!(grown < 600, "{grown} MiB for 720 MiB of uploads");
     println!("24 uploads of 30 MiB side by side: {grown} MiB above {} MiB", before >> 20);
     let answer = target.recognize(&pictures::photograph("obama2.jpg")).await;

@@ -10,7 +10,7 @@ async fn what_a_bulk_run_acknowledged_is_named_by_the_next_request() {
     let folder = Folder::new();
     let server = Server::start_on(&folder, &[]);
     let target = server.target();
-    // The server has read its gallery, and knows nobody.
+    // The server has read its gallery and knows nobody.
     assert_eq!(target.recognize(&pictures::photograph("obama2.jpg")).await.body["results"][0]["label"], "Unknown");
     let mut watcher = target.watch(None).await;
     for student in ["obama", "biden"] {
@@ -26,7 +26,7 @@ async fn what_a_bulk_run_acknowledged_is_named_by_the_next_request() {
     let mut told = [watcher.next().await, watcher.next().await].map(|m| m["student_id"].as_str().unwrap().to_owned());
     told.sort();
     assert_eq!(told, ["biden", "obama"], "watchers hear what the other process did");
-    // And what it erased is unknown at once.
+    // A student whom it erased is unknown at once.
     assert_eq!(tokio::task::block_in_place(|| folder.run(&["students", "remove", "obama"])).code, Some(0));
     assert_eq!(target.recognize(&pictures::photograph("obama2.jpg")).await.body["results"][0]["label"], "Unknown");
 }

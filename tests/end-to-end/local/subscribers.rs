@@ -1,4 +1,4 @@
-//! Watchers in great number, and those that do not read.
+//! Subscribers in great number, and subscribers that do not read.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::process::Server;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_watchers_hear_a_message() {
-    // This process holds a thousand connections; the server must see to its own limit itself.
+async fn a_thousand_subscribers_get_a_message() {
+    // This process holds a thousand connections. The server has to raise its own limit.
     let before = getrlimit(Resource::Nofile);
     let usual = Rlimit { current: Some(1024), maximum: before.maximum };
     setrlimit(Resource::Nofile, usual).unwrap();
@@ -22,7 +22,7 @@ async fn a_thousand_watchers_hear_a_message() {
     target.enroll_new("obama", &pictures::obama(0)).await;
     let memory = server.peak_memory();
     let url = target.watch_url(None);
-    let mut watchers: Vec<Watcher> = stream::iter(0..1000)
+    let mut subscribers: Vec<Watcher> = stream::iter(0..1000)
         .map(|_| async { Watcher::connect(&url).await.expect("a WebSocket") })
         .buffer_unordered(50)
         .collect()
@@ -30,19 +30,19 @@ async fn a_thousand_watchers_hear_a_message() {
     let begun = Instant::now();
     let student = target.enroll_new("obama", &pictures::obama(1)).await;
     let answered = begun.elapsed();
-    for watcher in &mut watchers {
-        assert_eq!(watcher.next().await["student_id"], student);
+    for subscriber in &mut subscribers {
+        assert_eq!(subscriber.next().await["student_id"], student);
     }
     println!(
-        "1000 watchers: the request took {answered:?}, the last one heard after {:?}, {} MiB more",
+        "1000 subscribers: the request took {answered:?}, the last one got the message after {:?}, {} MiB more",
         begun.elapsed(),
         (server.peak_memory() - memory) >> 20
     );
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
-/// A WebSocket client that connects and never reads again.
-async fn deaf_watcher(address: &str, path: &str) -> TcpStream {
+/// Returns a WebSocket client that is connected and never reads again.
+async fn deaf_subscriber(address: &str, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 << 10).unwrap();
     let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
@@ -59,7 +59,7 @@ async fn deaf_watcher(address: &str, path: &str) -> TcpStream {
     stream
 }
 
-/// Everything that still comes on a connection until it ends, however it ends.
+/// Returns the number of bytes that still come on a connection until it ends, however it ends.
 async fn drain(mut stream: TcpStream) -> usize {
     let mut bytes = 0;
     let mut buffer = vec![0; 64 << 10];
@@ -73,9 +73,9 @@ async fn drain(mut stream: TcpStream) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_never_reads_delays_nobody_and_is_dropped() {
-    // The system holds some megabytes for a client on the same machine. The largest push fills them soon: the receiver's
-    // 2 KB are six times as long in JSON.
+async fn a_subscriber_that_never_reads_delays_nobody_and_is_dropped() {
+    // The system buffers some megabytes for a client on the same machine. The largest push fills them soon: the receiver's
+    // answer of 2 KB is six times as long in JSON.
     const ANSWER: usize = 2048;
     const FRAMES: usize = 330;
     let receiver = Receiver::start().await;
@@ -89,7 +89,7 @@ async fn who_never_reads_delays_nobody_and_is_dropped() {
     let address = server.http().strip_prefix("http://").unwrap();
     let mut deaf = Vec::new();
     for _ in 0..10 {
-        deaf.push(deaf_watcher(address, "/ws/recognitions").await);
+        deaf.push(deaf_subscriber(address, "/ws/recognitions").await);
     }
     let mut reader = target.watch(None).await;
     let frame = pictures::obama(1);
@@ -102,7 +102,7 @@ async fn who_never_reads_delays_nobody_and_is_dropped() {
         let message = reader.next_of("recognized").await;
         assert_eq!(message["dispatch"]["message"].as_str().map(str::len), Some(ANSWER));
     }
-    // Longer than one message may wait for its watcher.
+    // Longer than one message may wait for its subscriber.
     tokio::time::sleep(Duration::from_secs(11)).await;
     times.sort();
     let (median, worst) = (times[FRAMES / 2], times[FRAMES - 1]);
@@ -114,5 +114,9 @@ async fn who_never_reads_delays_nobody_and_is_dropped() {
         assert!(bytes < FRAMES * ANSWER * 6, "{bytes} bytes: it was given everything");
     }
     let student = target.enroll_new("obama", &pictures::obama(2)).await;
-    assert_eq!(reader.next_of("student.enrolled").await["student_id"], student, "who reads is served on");
+    assert_eq!(
+        reader.next_of("student.enrolled").await["student_id"],
+        student,
+        "a subscriber that reads is still served"
+    );
 }
