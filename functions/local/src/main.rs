@@ -45,7 +45,7 @@ enum Command {
     /// Prints a table, or with --json one line per file: {"file": ..., "results": [{"box": [top, right, bottom, left],
     /// "label": ..., "distance": ...}]}. The exit code is 1 if a file is not a readable picture.
     Recognize(recognize::Options),
-    /// Say whether two pictures show the same person
+    /// Tell whether two pictures show the same person
     ///
     /// Compares the largest face of each. The exit code is 0 if the distance is within the tolerance, and 1 otherwise.
     Compare(compare::Options),

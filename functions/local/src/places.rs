@@ -8,10 +8,10 @@ use crate::environment;
 /// Folders that most commands share.
 #[derive(Args, Clone, Default)]
 pub(crate) struct Places {
-    /// Database and pictures [env: ATTENDANCE_DATA_DIR] [default: data]
+    /// Folder of the database and the pictures [env: ATTENDANCE_DATA_DIR] [default: data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Converted models [env: ATTENDANCE_MODELS_DIR] [default: the checkout's models folder]
+    /// Folder of the converted models [env: ATTENDANCE_MODELS_DIR] [default: the checkout's models folder]
     #[arg(long, global = true, value_name = "DIR")]
     models_dir: Option<PathBuf>,
 }

@@ -12,7 +12,7 @@ use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// A camera that sends these bytes and goes when the sender does.
+/// Returns the URL of a camera and the sender of its bytes. The camera goes when the sender is dropped.
 async fn camera() -> (String, mpsc::UnboundedSender<Vec<u8>>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let body = stream::unfold(receiver, async |mut receiver: mpsc::UnboundedReceiver<Vec<u8>>| {
@@ -28,7 +28,7 @@ async fn camera() -> (String, mpsc::UnboundedSender<Vec<u8>>) {
 }
 
 #[tokio::test]
-async fn a_frame_that_says_its_length_is_had_before_the_next_one_begins() {
+async fn a_frame_with_a_length_is_returned_before_the_next_one_begins() {
     let (url, sender) = camera().await;
     let mut frames = Frames::open(&[url], Client::new(), 1 << 20);
     // In pieces, and with line ends that could begin a delimiter.
@@ -39,7 +39,7 @@ async fn a_frame_that_says_its_length_is_had_before_the_next_one_begins() {
         sender.send(begin.into()).unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         sender.send(end.into()).unwrap();
-        // A frame that came late would be an error: the camera is silent until this one is had.
+        // A frame that came late would hang the test: the camera is silent until this one is returned.
         assert_eq!(frames.next().await.unwrap().unwrap().bytes, picture);
         sender.send(b"\r\n".into()).unwrap();
     }

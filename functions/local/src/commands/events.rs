@@ -26,7 +26,7 @@ pub(crate) enum Command {
     },
     /// Have a running server send events again, within a second
     Replay {
-        /// Ids of events
+        /// Event ids
         #[arg(required_unless_present = "all_dead")]
         events: Vec<String>,
         /// Every event that was given up (status dead)

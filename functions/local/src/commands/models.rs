@@ -23,7 +23,7 @@ pub(crate) enum Command {
         /// Models by name [default: all but the optional ones]
         #[arg(value_name = "MODEL")]
         models: Vec<ModelName>,
-        /// Source that was fetched on another machine
+        /// Source fetched on another machine
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
     },

@@ -18,10 +18,10 @@ pub(crate) struct Options {
     /// Address to listen on; port 0 takes a free port and prints it
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
     addr: SocketAddr,
-    /// Database of the attendance
+    /// Database file of the attendance
     #[arg(long, value_name = "FILE", default_value = "attendance-received.db")]
     db: PathBuf,
-    /// Count a student who is seen again within this time once; 0s counts every event
+    /// Count the sightings of a student within this time once; 0s counts every event
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = window)]
     window: Duration,
     /// Accept connections from other machines even if no key is set

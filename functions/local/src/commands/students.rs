@@ -17,7 +17,7 @@ pub(crate) enum Command {
     ///
     /// The exit code is 1 if none of them was enrolled.
     Remove {
-        /// Ids of students
+        /// Student ids
         #[arg(required = true, value_parser = StudentId::parse)]
         students: Vec<StudentId>,
     },

@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// Camera location
     #[arg(long)]
     location_id: Option<String>,
-    /// Class that is being taught
+    /// Class being taught
     #[arg(long)]
     class_id: Option<String>,
     /// Lesson
