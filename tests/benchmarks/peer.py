@@ -37,7 +37,7 @@ class Worker:
 
         self.dlib, self.fr, self.api, self.numpy = dlib, face_recognition, api, numpy
         self.galleries = {}
-        self.session = None
+        self.sessions = {}
 
     def answer(self, request):
         stage = request["stage"]
@@ -49,6 +49,8 @@ class Worker:
         if stage == "scan":
             return measure(request, lambda: self.scan(data, request), lambda found: found)
         image = self.fr.load_image_file(io.BytesIO(data))
+        if stage == "detect_onnxruntime":
+            return self.detect_onnxruntime(request)
         if stage == "detect":
             return measure(request, lambda: self.detect(image, request), lambda boxes: boxes)
         return self.face_stage(request, image)
@@ -78,18 +80,31 @@ class Worker:
             return measure(request, lambda: encoder.compute_face_descriptor(chip), list)
         return self.embed_onnxruntime(request, chip)
 
-    def embed_onnxruntime(self, request, chip):
-        """The service's own network, run by ONNX Runtime on one thread."""
+    def session(self, path):
+        """ONNX Runtime's session of this network, on one thread."""
         import onnxruntime
 
-        if self.session is None:
+        if path not in self.sessions:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1
-            self.session = onnxruntime.InferenceSession(request["model"], options, providers=["CPUExecutionProvider"])
+            self.sessions[path] = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return self.sessions[path]
+
+    def detect_onnxruntime(self, request):
+        """The service's own detector on a ready tensor: without decoding, resizing and choosing among boxes."""
+        width, height = request["input"]
+        tensor = self.numpy.random.default_rng(1).integers(0, 256, (1, 3, height, width)).astype(self.numpy.float32)
+        session = self.session(request["model"])
+        name = session.get_inputs()[0].name
+        return measure(request, lambda: session.run(None, {name: tensor}))
+
+    def embed_onnxruntime(self, request, chip):
+        """The service's own network."""
+        session = self.session(request["model"])
         mean = self.numpy.array([122.782, 117.001, 104.298], dtype=self.numpy.float32)
         tensor = ((chip.astype(self.numpy.float32) - mean) / 256).transpose(2, 0, 1)[None].copy()
-        name = self.session.get_inputs()[0].name
-        return measure(request, lambda: self.session.run(None, {name: tensor})[0], lambda e: e.flatten().tolist())
+        name = session.get_inputs()[0].name
+        return measure(request, lambda: session.run(None, {name: tensor})[0], lambda e: e.flatten().tolist())
 
     def match(self, request):
         numpy, path = self.numpy, request["gallery"]

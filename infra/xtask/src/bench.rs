@@ -111,6 +111,7 @@ impl Bench {
 const OURS: &str = "ours";
 const PEER: &str = "peer";
 const BLAS: &str = "blas";
+const MODERN: &str = "modern";
 
 impl Part {
     fn measure(self, bench: &Bench) -> Result<Value> {

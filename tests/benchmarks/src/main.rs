@@ -9,6 +9,7 @@ mod galleries;
 mod load;
 mod pictures;
 mod recall;
+mod scenes;
 mod spin;
 mod worker;
 

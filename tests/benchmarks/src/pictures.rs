@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use attendance::ports::Purpose;
 use attendance_testkit::sample;
 use attendance_vision::VisionEngine;
-use attendance_vision::stages::{decode, trimmed};
+use attendance_vision::stages::{Rect, decode};
 use fastrand::Rng;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, crop_imm, fast_blur, resize};
@@ -30,6 +30,16 @@ pub(crate) struct Place {
     pub(crate) side: f64,
 }
 
+impl Place {
+    fn of(rect: &Rect) -> Self {
+        Self {
+            x: (rect.left + rect.right) as f64 / 2.0,
+            y: (rect.top + rect.bottom) as f64 / 2.0,
+            side: (rect.right - rect.left + 1) as f64,
+        }
+    }
+}
+
 /// A photograph and the largest face in it.
 pub(crate) struct Portrait {
     pixels: RgbImage,
@@ -37,20 +47,35 @@ pub(crate) struct Portrait {
 }
 
 impl Portrait {
-    /// The portrait in this file, or `None` where the engine finds no face in it.
+    /// The portrait in this file, or `None` if the engine finds no face in it, or another one so near that it would be cut out
+    /// with the largest.
     pub(crate) fn open(engine: &VisionEngine, path: &Path) -> Result<Option<Self>> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let pixels = decode(&bytes).with_context(|| format!("{}", path.display()))?.pixels;
         let found = engine.detect(&pixels, Purpose::Enroll)?;
-        let largest = found.iter().map(|d| d.rect).max_by_key(|rect| trimmed(rect, &pixels).area());
-        Ok(largest.map(|rect| Self {
-            pixels,
-            face: Place {
-                x: (rect.left + rect.right) as f64 / 2.0,
-                y: (rect.top + rect.bottom) as f64 / 2.0,
-                side: (rect.right - rect.left + 1) as f64,
-            },
-        }))
+        let mut places: Vec<Place> = found.iter().map(|d| Place::of(&d.rect)).collect();
+        places.sort_by(|a, b| b.side.total_cmp(&a.side));
+        let Some((&face, others)) = places.split_first() else { return Ok(None) };
+        let cut = |other: &Place| (other.x - face.x).hypot(other.y - face.y) < REACH * face.side + other.side / 2.0;
+        Ok((!others.iter().any(cut)).then_some(Self { pixels, face }))
+    }
+
+    /// A pattern of this size made of a patch of the photograph beside its face, mirrored again and again, or `None` if there is
+    /// no room for one. Clothes, walls and hair: what surrounds faces, and is none.
+    pub(crate) fn surroundings(&self, width: u32, height: u32, random: &mut Rng) -> Option<RgbImage> {
+        let (w, h) = self.pixels.dimensions();
+        let side = (f64::from(w.min(h)) * (0.15 + 0.25 * random.f64())) as u32;
+        let away = |x: u32, y: u32| {
+            let (x, y) = (f64::from(x) + f64::from(side) / 2.0, f64::from(y) + f64::from(side) / 2.0);
+            let apart = (self.face.side * 1.4 + f64::from(side)) / 2.0;
+            (x - self.face.x).abs() > apart || (y - self.face.y).abs() > apart
+        };
+        let (x, y) =
+            (0..50).map(|_| (random.u32(0..=w - side), random.u32(0..=h - side))).find(|&(x, y)| away(x, y))?;
+        let tile = random.u32(100..320);
+        let patch = resize(&crop_imm(&self.pixels, x, y, side, side).to_image(), tile, tile, FilterType::Triangle);
+        let mirrored = |at: u32| if (at / tile).is_multiple_of(2) { at % tile } else { tile - 1 - at % tile };
+        Some(RgbImage::from_fn(width, height, |x, y| *patch.get_pixel(mirrored(x), mirrored(y))))
     }
 
     /// Puts the face into `ground` at this place, turned by `turn` radians, mirrored or not.
@@ -155,6 +180,67 @@ pub(crate) fn ground(width: u32, height: u32, random: &mut Rng) -> RgbImage {
         shape(&mut ground, random);
     }
     fast_blur(&ground, 0.3 + random.f32())
+}
+
+/// A page: rows of signs made of a few strokes each, as letters are, in columns of several sizes.
+pub(crate) fn text(width: u32, height: u32, random: &mut Rng) -> RgbImage {
+    let (paper, ink) = (colour(random), colour(random));
+    let mut page = RgbImage::from_pixel(width, height, paper);
+    let mut y = 8.0;
+    while y < f64::from(height) {
+        let size = 6.0 + 40.0 * random.f64().powi(3);
+        let mut x = 10.0;
+        while x < f64::from(width) {
+            if random.u8(0..6) > 0 {
+                let grid = |random: &mut Rng| {
+                    (x + f64::from(random.u8(0..3)) * size * 0.25, y + f64::from(random.u8(0..4)) * size / 3.0)
+                };
+                for _ in 0..random.u8(2..5) {
+                    line(&mut page, grid(random), grid(random), size / 9.0, ink);
+                }
+            }
+            x += size * 0.75;
+        }
+        y += size * 1.6;
+    }
+    page
+}
+
+/// A drawing: polygons, circles and grids in lines of several widths.
+pub(crate) fn drawing(width: u32, height: u32, random: &mut Rng) -> RgbImage {
+    let mut page = RgbImage::from_pixel(width, height, colour(random));
+    for _ in 0..random.u8(6..24) {
+        let centre = (f64::from(random.u32(0..width)), f64::from(random.u32(0..height)));
+        let radius = 10.0 + 190.0 * random.f64().powi(2);
+        let (ink, half_width) = (colour(random), 0.5 + 3.0 * random.f64());
+        let corners = if random.bool() { 48 } else { u32::from(random.u8(3..7)) };
+        let turn = random.f64();
+        let corner = |i: u32| {
+            let angle = (f64::from(i) / f64::from(corners) + turn) * std::f64::consts::TAU;
+            (centre.0 + radius * angle.cos(), centre.1 + radius * angle.sin())
+        };
+        // Crossed by lines now and then, as hatching is.
+        let step = if random.u8(0..4) == 0 { corners / 2 } else { 1 };
+        for i in 0..corners {
+            line(&mut page, corner(i), corner(i + step), half_width, ink);
+        }
+    }
+    page
+}
+
+fn line(page: &mut RgbImage, from: (f64, f64), to: (f64, f64), half_width: f64, ink: Rgb<u8>) {
+    let length = (to.0 - from.0).hypot(to.1 - from.1);
+    let steps = length.ceil().max(1.0);
+    let (page_width, page_height) = page.dimensions();
+    for step in 0..=steps as u32 {
+        let part = f64::from(step) / steps;
+        let (x, y) = (from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part);
+        for row in span(y, half_width, page_height) {
+            for column in span(x, half_width, page_width) {
+                page.put_pixel(column, row, ink);
+            }
+        }
+    }
 }
 
 fn quiet_ground(width: u32, height: u32) -> RgbImage {

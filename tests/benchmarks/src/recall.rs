@@ -8,32 +8,27 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use attendance::FaceBox;
 use attendance::ports::Purpose;
-use attendance_vision::stages::{decode, face_box, trimmed};
+use attendance_vision::stages::{Detection, decode, face_box, trimmed};
 use attendance_vision::{Detector, DetectorMode, VisionEngine};
 use clap::{Args, ValueEnum};
-use fastrand::Rng;
-use image::imageops::fast_blur;
-use image::{Rgb, RgbImage};
 use rayon::prelude::*;
-use serde_json::json;
-use walkdir::WalkDir;
+use serde_json::{Value, json};
 
-use crate::pictures::{Place, Portrait, fetched, ground, write_jpeg};
+use crate::pictures::Place;
+use crate::scenes::{LARGE, Scene, compose, face_free, portraits};
 
-const SEED: u64 = 2_000;
-const SCENE: (u32, u32) = (640, 480);
-/// Sides of the faces in pixels: the smallest, those from which a face counts as large, the largest.
-const SMALLEST: f64 = 40.0;
-const LARGE: f64 = 80.0;
-const LARGEST: f64 = 400.0;
-/// How far a face is turned at most, in degrees.
-const TURN: f64 = 25.0;
-/// How far a photograph is enlarged at most: beyond, its face has no detail left.
-const ENLARGED: f64 = 2.0;
 /// A box stands for a face where their centres are this close, in sides of the face ...
 const NEAR: f64 = 0.35;
 /// ... and neither side is more than this many times the other.
 const ALIKE: f64 = 1.8;
+/// The detectors that are compared, with the smallest face that each looks for.
+const DETECTORS: [(&str, Detector, u32); 3] = [
+    ("auto (HOG), from 40 px", Detector::Auto, 40),
+    ("HOG, from 80 px", Detector::Hog, 80),
+    ("CNN fast, from 80 px", Detector::Cnn, 80),
+];
+/// The score thresholds of a curve. A detector that stops at a higher score of its own has the same counts up to there.
+const THRESHOLDS: [f64; 10] = [0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 
 /// What `recall` takes.
 #[derive(Args)]
@@ -41,6 +36,9 @@ pub(crate) struct Options {
     /// Scenes, every second one for each half of the people
     #[arg(long, default_value_t = 2000)]
     scenes: usize,
+    /// Scenes without any face, for each half
+    #[arg(long, default_value_t = 300)]
+    face_free: usize,
     /// More faces than those of the fetched pictures: <DIR>/<person>/<any name>.jpg
     #[arg(long, value_name = "DIR")]
     faces: Option<PathBuf>,
@@ -50,9 +48,9 @@ pub(crate) struct Options {
     /// Where the scenes go
     #[arg(long, value_name = "DIR", default_value = "target/bench/recall")]
     into: PathBuf,
-    /// YuNet too, which has to be installed
+    /// Count at several score thresholds too
     #[arg(long)]
-    yunet: bool,
+    curve: bool,
     /// The Python that has the peer, to run it on the same files
     #[arg(long, value_name = "FILE")]
     peer: Option<PathBuf>,
@@ -65,18 +63,24 @@ enum Half {
     Both,
 }
 
-struct Scene {
-    file: PathBuf,
-    faces: Vec<Place>,
+/// A box with the detector's score; the peer gives none.
+struct Found {
+    face_box: FaceBox,
+    score: f64,
 }
 
-/// Counts over one detector and one half.
+/// Counts over one detector and one half, at one score threshold.
 #[derive(Default, Clone, Copy)]
 struct Count {
+    /// Faces under [`LARGE`] that were found, and all of them.
     small: (usize, usize),
     large: (usize, usize),
+    /// Boxes in scenes with faces that stand for none.
     wrong: usize,
     scenes: usize,
+    /// Boxes in scenes without a face.
+    in_face_free: usize,
+    face_free: usize,
 }
 
 /// Writes the scenes, runs every detector on them and prints what they found.
@@ -89,21 +93,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Half::Report => !i.is_multiple_of(2),
         Half::Both => true,
     };
-    let numbers: Vec<usize> = (0..options.scenes).filter(wanted).collect();
-    let scenes: Vec<Scene> =
-        numbers.par_iter().map(|&i| compose(i, &halves[i % 2], &options.into)).collect::<Result<_>>()?;
-    eprintln!("{} scenes are composed", scenes.len());
+    let numbers = |count: usize| (0..count).filter(wanted).collect::<Vec<_>>();
+    let (with_faces, without) = (numbers(options.scenes), numbers(2 * options.face_free));
+    let mut scenes: Vec<Scene> =
+        with_faces.par_iter().map(|&i| compose(i, &halves[i % 2], &options.into)).collect::<Result<_>>()?;
+    let face_free: Vec<Scene> =
+        without.par_iter().map(|&i| face_free(i, &halves[i % 2], &options.into)).collect::<Result<_>>()?;
+    eprintln!("{} scenes are composed, {} of them without a face", scenes.len() + face_free.len(), face_free.len());
+    scenes.extend(face_free);
 
-    let mut found: Vec<(String, Vec<Vec<FaceBox>>)> = Vec::new();
-    let mut detectors = vec![
-        ("auto (HOG), from 40 px", Detector::Auto, 40),
-        ("HOG, from 80 px", Detector::Hog, 80),
-        ("CNN fast, from 80 px", Detector::Cnn, 80),
-    ];
-    if options.yunet {
-        detectors.push(("YuNet, from 40 px", Detector::Yunet, 40));
-    }
-    for (name, detector, min_size) in detectors {
+    let mut found: Vec<(String, Vec<Vec<Found>>)> = Vec::new();
+    for (name, detector, min_size) in DETECTORS {
         let engine = crate::engine(detector, DetectorMode::Fast, min_size, 1)?;
         found.push((name.to_owned(), detect_all(&engine, &scenes)?));
         eprintln!("{name}: done");
@@ -114,100 +114,51 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             eprintln!("{name}: done");
         }
     }
-    let rows: Vec<(String, [Count; 2])> = found
-        .into_iter()
-        .map(|(name, boxes)| {
-            let mut counts = [Count::default(); 2];
-            for ((number, scene), boxes) in numbers.iter().zip(&scenes).zip(&boxes) {
-                counts[number % 2].add(scene, boxes);
+    let count = |half: usize, found: &[Vec<Found>], threshold: f64| {
+        let mut count = Count::default();
+        for (scene, found) in scenes.iter().zip(found).filter(|(scene, _)| scene.half == half) {
+            count.add(scene, found.iter().filter(|found| found.score >= threshold));
+        }
+        count
+    };
+    let halves = ["choose", "report"].into_iter().enumerate().map(|(half, purpose)| {
+        let all = found.first().map(|(_, found)| count(half, found, f64::MIN)).unwrap_or_default();
+        let detectors = found.iter().map(|(name, found)| {
+            let mut detector = count(half, found, f64::MIN).found();
+            detector["detector"] = json!(name);
+            if options.curve {
+                detector["curve"] = THRESHOLDS
+                    .iter()
+                    .map(|&threshold| {
+                        let mut point = count(half, found, threshold).found();
+                        point["score"] = json!(threshold);
+                        point
+                    })
+                    .collect();
             }
-            (name, counts)
+            detector
+        });
+        json!({
+            "purpose": purpose, "scenes": all.scenes, "face_free": all.face_free, "photographs": halves[half].len(),
+            "small": all.small.1, "large": all.large.1, "detectors": detectors.collect::<Vec<_>>(),
         })
-        .collect();
-    report(&rows, &halves);
+    });
+    println!("{}", json!({"halves": halves.collect::<Vec<_>>()}));
     Ok(())
 }
 
-/// The people's portraits in two halves that share nobody, of about as many pictures each.
-fn portraits(finder: &VisionEngine, folder: Option<&Path>) -> Result<[Vec<Portrait>; 2]> {
-    let mut pictures: Vec<(String, PathBuf)> = fetched();
-    for entry in folder.into_iter().flat_map(|f| WalkDir::new(f).min_depth(2).max_depth(2).sort_by_file_name()) {
-        let path = entry?.into_path();
-        let person = path.parent().and_then(Path::file_name).unwrap_or_default();
-        pictures.push((person.to_string_lossy().into_owned(), path));
-    }
-    let mut people: BTreeMap<String, Vec<Portrait>> = BTreeMap::new();
-    let opened: Vec<(String, Option<Portrait>)> = pictures
-        .into_par_iter()
-        .map(|(person, path)| Ok((person, Portrait::open(finder, &path)?)))
-        .collect::<Result<_>>()?;
-    for (person, portrait) in opened {
-        people.entry(person).or_default().extend(portrait.filter(|p| p.face.side >= LARGE));
-    }
-    // Those with most pictures first, each to the half that has fewer.
-    let mut people: Vec<_> = people.into_iter().collect();
-    people.sort_by_key(|(_, portraits)| std::cmp::Reverse(portraits.len()));
-    let mut halves = [Vec::new(), Vec::new()];
-    for (person, portraits) in people {
-        let half = usize::from(halves[1].len() < halves[0].len());
-        eprintln!("{person}: {} pictures, {}", portraits.len(), ["to choose by", "to report"][half]);
-        halves[half].extend(portraits);
-    }
-    ensure!(halves.iter().all(|half| !half.is_empty()), "two people are needed");
-    Ok(halves)
-}
-
-/// Scene number `i`, written as a JPEG.
-fn compose(i: usize, portraits: &[Portrait], into: &Path) -> Result<Scene> {
-    let mut random = Rng::with_seed(SEED + i as u64);
-    let mut picture = ground(SCENE.0, SCENE.1, &mut random);
-    let mut faces: Vec<Place> = Vec::new();
-    for n in 0..random.usize(1..=3) {
-        let portrait = &portraits[random.usize(..portraits.len())];
-        // The first of any size; the others small, or they would not fit.
-        let largest = if n == 0 { LARGEST } else { 2.0 * LARGE };
-        let side = between(&mut random, SMALLEST.ln(), largest.ln()).exp().min(portrait.face.side * ENLARGED);
-        let mut along = |length: u32| between(&mut random, side * 0.6, f64::from(length) - side * 0.6);
-        let place = Place { x: along(SCENE.0), y: along(SCENE.1), side };
-        let apart = |other: &Place| (other.x - place.x).hypot(other.y - place.y) > 1.2 * (other.side + side);
-        if faces.iter().all(apart) {
-            let turn = between(&mut random, -TURN, TURN).to_radians();
-            portrait.paste(&mut picture, place, turn, random.bool());
-            faces.push(place);
-        }
-    }
-    if random.u8(0..3) == 0 {
-        picture = fast_blur(&picture, 0.4 + random.f32());
-    }
-    if random.u8(0..3) == 0 {
-        darken(&mut picture, between(&mut random, 0.25, 0.8));
-    }
-    let file = into.join(format!("{i:05}.jpg"));
-    write_jpeg(&file, &picture, random.u8(35..=90))?;
-    Ok(Scene { file, faces })
-}
-
-fn between(random: &mut Rng, low: f64, high: f64) -> f64 {
-    low + random.f64() * (high - low)
-}
-
-fn darken(picture: &mut RgbImage, light: f64) {
-    for Rgb(pixel) in picture.pixels_mut() {
-        *pixel = pixel.map(|v| (f64::from(v) * light) as u8);
-    }
-}
-
-fn detect_all(engine: &VisionEngine, scenes: &[Scene]) -> Result<Vec<Vec<FaceBox>>> {
+fn detect_all(engine: &VisionEngine, scenes: &[Scene]) -> Result<Vec<Vec<Found>>> {
     let boxes = |scene: &Scene| {
         let picture = decode(&fs::read(&scene.file)?)?.pixels;
-        let found = engine.detect(&picture, Purpose::Recognize)?;
-        Ok(found.iter().map(|d| face_box(&trimmed(&d.rect, &picture))).collect())
+        let detections = engine.detect(&picture, Purpose::Recognize)?;
+        let found = |d: &Detection| Found { face_box: face_box(&trimmed(&d.rect, &picture)), score: d.score };
+        Ok(detections.iter().map(found).collect())
     };
     scenes.par_iter().map(boxes).collect()
 }
 
 /// What the peer finds in the same files.
-fn peer(python: &Path, upsample: &str, scenes: &[Scene]) -> Result<Vec<Vec<FaceBox>>> {
+fn peer(python: &Path, upsample: &str, scenes: &[Scene]) -> Result<Vec<Vec<Found>>> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peer.py");
     let workers = rayon::current_num_threads().to_string();
     let Some(folder) = scenes.first().and_then(|scene| scene.file.parent()) else { bail!("there are no scenes") };
@@ -217,11 +168,19 @@ fn peer(python: &Path, upsample: &str, scenes: &[Scene]) -> Result<Vec<Vec<FaceB
     ensure!(output.status.success(), "the peer failed: {}", String::from_utf8_lossy(&output.stderr));
     let mut found: BTreeMap<String, Vec<FaceBox>> = serde_json::from_slice(&output.stdout)?;
     let name = |scene: &Scene| scene.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    scenes.iter().map(|scene| found.remove(&name(scene)).context("the peer left out a scene")).collect()
+    let mut boxes = |scene: &Scene| found.remove(&name(scene)).context("the peer left out a scene");
+    let unscored = |boxes: Vec<FaceBox>| boxes.into_iter().map(|face_box| Found { face_box, score: 0.0 }).collect();
+    scenes.iter().map(|scene| boxes(scene).map(unscored)).collect()
 }
 
 impl Count {
-    fn add(&mut self, scene: &Scene, boxes: &[FaceBox]) {
+    fn add<'a>(&mut self, scene: &Scene, found: impl Iterator<Item = &'a Found>) {
+        let boxes: Vec<&FaceBox> = found.map(|found| &found.face_box).collect();
+        if scene.faces.is_empty() {
+            self.face_free += 1;
+            self.in_face_free += boxes.len();
+            return;
+        }
         self.scenes += 1;
         for face in &scene.faces {
             let group = if face.side < LARGE { &mut self.small } else { &mut self.large };
@@ -230,6 +189,13 @@ impl Count {
         }
         self.wrong += boxes.iter().filter(|b| !scene.faces.iter().any(|face| stands_for(b, face))).count();
     }
+
+    fn found(&self) -> Value {
+        json!({
+            "small": self.small.0, "large": self.large.0, "false_positives": self.wrong,
+            "false_in_face_free": self.in_face_free,
+        })
+    }
 }
 
 fn stands_for(found: &FaceBox, face: &Place) -> bool {
@@ -237,20 +203,4 @@ fn stands_for(found: &FaceBox, face: &Place) -> bool {
     let away = (middle(found.left, found.right) - face.x).hypot(middle(found.top, found.bottom) - face.y);
     let ratio = f64::from(found.bottom - found.top).max(1.0) / face.side;
     away < NEAR * face.side && (1.0 / ALIKE..ALIKE).contains(&ratio)
-}
-
-/// Prints one line of JSON: for each half its scenes, photographs and faces, and what each detector found.
-fn report(rows: &[(String, [Count; 2])], halves: &[Vec<Portrait>; 2]) {
-    let halves = ["choose", "report"].into_iter().enumerate().map(|(half, purpose)| {
-        let all = rows.first().map(|(_, counts)| counts[half]).unwrap_or_default();
-        let detectors = rows.iter().map(|(name, counts)| {
-            let Count { small, large, wrong, .. } = counts[half];
-            json!({"detector": name, "small": small.0, "large": large.0, "false_positives": wrong})
-        });
-        json!({
-            "purpose": purpose, "scenes": all.scenes, "photographs": halves[half].len(), "small": all.small.1,
-            "large": all.large.1, "detectors": detectors.collect::<Vec<_>>(),
-        })
-    });
-    println!("{}", json!({"halves": halves.collect::<Vec<_>>()}));
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::report::{ratio, rows, time};
 use super::server::{Place, Server};
-use super::{BLAS, Bench, OURS, PEER, answer_of, median};
+use super::{BLAS, Bench, MODERN, OURS, PEER, answer_of, median};
 
 /// How servers run while they are loaded.
 struct Setting {
@@ -28,7 +28,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Value> {
     let (rounds, seconds) = if bench.quick { (1, "3") } else { (2, "5") };
     let mut rows = Vec::new();
     for setting in &SETTINGS {
-        let sides = [OURS].into_iter().chain(bench.peers().map(|(name, _)| name));
+        let sides = [OURS].into_iter().chain(bench.peers().map(|(name, _)| name)).chain([MODERN]);
         let mut servers = Vec::new();
         for side in sides {
             servers.push((side, Server::start(bench, side, setting.place, setting.min_size)?, Vec::new()));
@@ -95,7 +95,8 @@ fn summary(runs: &[Value]) -> Value {
 
 pub(super) fn section(figures: &Value) -> String {
     let mut out = "`POST /recognize`, one face at 640 x 480, two people enrolled, closed loop. The peer is \
-                   `tests/benchmarks/peer_server.py`. Processor time is the server's, a request. Ratios say how many times better \
+                   `tests/benchmarks/peer_server.py`, the modern stack `tests/benchmarks/modern_server.py`: FastAPI, OpenCV and ONNX \
+                   Runtime with the service's own networks. Processor time is the server's, a request. Ratios say how many times better \
                    ours is.\n\n\
                    | setting | clients | side | requests/s | p50 ms | p95 ms | p99 ms | processor ms | resident MiB |\n\
                    |---|---|---|---|---|---|---|---|---|\n"
@@ -103,7 +104,7 @@ pub(super) fn section(figures: &Value) -> String {
     for row in rows(&figures["rows"]) {
         let (name, clients) = (row["name"].as_str().unwrap_or_default(), &row["concurrency"]);
         let of = |side: &str, name: &str| row[side][name].as_f64();
-        for (side, title) in [(OURS, "ours"), (PEER, "peer"), (BLAS, "peer with OpenBLAS")] {
+        for (side, title) in [(OURS, "ours"), (PEER, "peer"), (BLAS, "peer with OpenBLAS"), (MODERN, "modern stack")] {
             if row[side].is_null() {
                 continue;
             }
@@ -119,7 +120,7 @@ pub(super) fn section(figures: &Value) -> String {
                 row[side]["requests_so_far"]
             );
         }
-        for (side, title) in [(PEER, "ratio"), (BLAS, "ratio, OpenBLAS")] {
+        for (side, title) in [(PEER, "ratio"), (BLAS, "ratio, OpenBLAS"), (MODERN, "ratio, modern stack")] {
             if row[side].is_null() {
                 continue;
             }

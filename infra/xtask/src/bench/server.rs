@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{Bench, OURS, PEER, answer_of, on_core, run_program};
+use super::{Bench, MODERN, OURS, PEER, answer_of, on_core, run_program};
 
 /// Where a server runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,12 @@ impl Server {
                 let mut command = place.command(&bench.program("attendance"));
                 command.args(["serve", "--addr", "127.0.0.1:0", "--data-dir"]).arg(enrolled(bench)?);
                 command.env("FACE_MIN_SIZE", min_size.to_string()).env("RUST_LOG", "warn");
+                command
+            }
+            (MODERN, _) => {
+                let mut command = place.command(&bench.peer);
+                command.arg(bench.script("modern_server.py")).arg("--known").arg(known(bench));
+                command.arg("--models").arg(bench.root.join("models")).args(["--min-size", &min_size.to_string()]);
                 command
             }
             (side, blas) => {
