@@ -2,7 +2,7 @@
 //!
 //! Method and numbers: dlib's `get_face_chip_details` (size 150, padding 0.25) and `extract_image_chips`.
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 use crate::geometry::{Point, Similarity};
 
@@ -111,34 +111,49 @@ fn crop_around(picture: &RgbImage, rect: &RealRect, angle: f64, grow: f64) -> Op
     Some((left, top, image::imageops::crop_imm(picture, left as u32, top as u32, width, height).to_image()))
 }
 
-/// Half the picture: a 5 x 5 binomial filter, sampled at every second pixel from (2, 2) on; `(n - 3) / 2` pixels a side.
+/// Half the picture: a 5 x 5 binomial filter, sampled at every second pixel from (2, 2) on; `(n - 3) / 2` pixels per side.
 fn halve(picture: &RgbImage) -> RgbImage {
-    const TAPS: [u32; 5] = [1, 4, 6, 4, 1];
     let size = |n: u32| n.saturating_sub(3) / 2;
     let (width, height) = (size(picture.width()), size(picture.height()));
-    // Rows first: each output column of every input row, in whole numbers up to 255 * 16.
-    let source_height = picture.height() as usize;
     let stride = picture.width() as usize * 3;
-    let raw = picture.as_raw();
-    let columns = width as usize * 3;
-    let mut rows = vec![0u32; columns * source_height];
-    for (y, out) in rows.chunks_exact_mut(columns.max(1)).enumerate().take(source_height) {
-        let row = &raw[y * stride..(y + 1) * stride];
-        for (i, value) in out.iter_mut().enumerate() {
-            let first = (i / 3) * 6 + i % 3;
-            *value = (0..5).map(|tap| TAPS[tap] * u32::from(row[first + tap * 3])).sum();
+    let (raw, columns) = (picture.as_raw(), width as usize * 3);
+    let mut half = RgbImage::new(width, height);
+    // Columns first, a whole row at a time. 255 times 16 times 16 still fits in 16 bits.
+    let mut sums = vec![0u16; stride];
+    for (y, out) in half.chunks_exact_mut(columns.max(1)).enumerate() {
+        let [a, b, c, d, e] = std::array::from_fn(|tap| &raw[(2 * y + tap) * stride..][..stride]);
+        for ((((sum, a), b), (c, d)), e) in sums.iter_mut().zip(a).zip(b).zip(c.iter().zip(d)).zip(e) {
+            *sum = binomial([*a, *b, *c, *d, *e].map(u16::from));
+        }
+        for (x, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            let five: &[u16; 15] = sums[6 * x..][..15].try_into().expect("five pixels of three channels");
+            *out = std::array::from_fn(|c| (binomial(std::array::from_fn(|tap| five[3 * tap + c])) >> 8) as u8);
         }
     }
-    RgbImage::from_fn(width, height, |x, y| {
-        Rgb(std::array::from_fn(|channel| {
-            let at = |tap: usize| rows[(y as usize * 2 + tap) * columns + x as usize * 3 + channel];
-            ((0..5).map(|tap| TAPS[tap] * at(tap)).sum::<u32>() / 256) as u8
-        }))
-    })
+    half
+}
+
+fn binomial([a, b, c, d, e]: [u16; 5]) -> u16 {
+    (a + e) + 4 * (b + d) + 6 * c
 }
 
 /// The turned rectangle of `level`, stretched over a chip, bilinear in f64 and cut down to whole levels.
 fn sample(level: &RgbImage, rect: &RealRect, angle: f64) -> RgbImage {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        /// [`sample_here`], compiled for AVX2: the same operations in the same order, four lanes at a time.
+        #[target_feature(enable = "avx2")]
+        fn sample_avx2(level: &RgbImage, rect: &RealRect, angle: f64) -> RgbImage {
+            sample_here(level, rect, angle)
+        }
+        // SAFETY: the machine has AVX2.
+        return unsafe { sample_avx2(level, rect, angle) };
+    }
+    sample_here(level, rect, angle)
+}
+
+#[inline(always)]
+fn sample_here(level: &RgbImage, rect: &RealRect, angle: f64) -> RgbImage {
     let centre = rect.centre();
     let [origin, right, down, _] = rect.corners().map(|p| p.rotated(centre, angle));
     let last = f64::from(CHIP_SIDE - 1);
@@ -146,26 +161,44 @@ fn sample(level: &RgbImage, rect: &RealRect, angle: f64) -> RgbImage {
         Point::new((right.x - origin.x) / last, (right.y - origin.y) / last),
         Point::new((down.x - origin.x) / last, (down.y - origin.y) / last),
     );
-    let (width, height) = (f64::from(level.width()), f64::from(level.height()));
-    RgbImage::from_fn(CHIP_SIDE, CHIP_SIDE, |col, row| {
-        let (col, row) = (f64::from(col), f64::from(row));
-        let (x, y) = (origin.x + dx.x * col + dy.x * row, origin.y + dx.y * col + dy.y * row);
-        let (left, top) = (x.floor(), y.floor());
-        if left < 0.0 || top < 0.0 || left + 1.0 >= width || top + 1.0 >= height {
-            return Rgb([0; 3]);
+    let (width, height) = (level.width() as usize, level.height() as usize);
+    let raw = level.as_raw().as_slice();
+    let mut chip = RgbImage::new(CHIP_SIDE, CHIP_SIDE);
+    for (row, out) in chip.chunks_exact_mut(3 * CHIP_SIDE as usize).enumerate() {
+        let row = row as f64;
+        for (col, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            let col = col as f64;
+            let (x, y) = (origin.x + dx.x * col + dy.x * row, origin.y + dx.y * col + dy.y * row);
+            if !(x >= 0.0 && y >= 0.0) {
+                continue;
+            }
+            let (left, top) = (x as usize, y as usize);
+            if left + 1 >= width || top + 1 >= height {
+                continue;
+            }
+            let (fx, fy) = (x - left as f64, y - top as f64);
+            let at = (top * width + left) * 3;
+            let (upper, lower) = (taps(raw, at), taps(raw, at + width * 3));
+            let mixed = |[left, right]: [[f64; 4]; 2], c: usize| (1.0 - fx) * left[c] + fx * right[c];
+            let levels: [f64; 4] = std::array::from_fn(|c| (1.0 - fy) * mixed(upper, c) + fy * mixed(lower, c));
+            *out = std::array::from_fn(|c| levels[c] as i32 as u8);
         }
-        let (fx, fy) = (x - left, y - top);
-        let (left, top) = (left as u32, top as u32);
-        let [tl, tr, bl, br] = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(i, j)| level.get_pixel(left + i, top + j).0);
-        Rgb(std::array::from_fn(|c| {
-            let [tl, tr, bl, br] = [tl[c], tr[c], bl[c], br[c]].map(f64::from);
-            ((1.0 - fy) * ((1.0 - fx) * tl + fx * tr) + fy * ((1.0 - fx) * bl + fx * br)) as u8
-        }))
-    })
+    }
+    chip
+}
+
+/// The pixel that begins at this byte and the one right of it, each with a fourth lane that fills the register.
+#[inline(always)]
+fn taps(raw: &[u8], at: usize) -> [[f64; 4]; 2] {
+    let six: &[u8; 6] = raw[at..at + 6].try_into().expect("two pixels of three channels");
+    let wide = |i: usize| std::array::from_fn(|c| f64::from(six[(i + c).min(5)]));
+    [wide(0), wide(3)]
 }
 
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
 
     #[test]
@@ -186,6 +219,42 @@ mod tests {
         let picture = RgbImage::from_pixel(40, 40, Rgb([255; 3]));
         let landmarks = MEAN_FACE.map(|(x, y)| Point::new(x * 100.0 + 1e4, y * 100.0 - 1e4));
         assert!(extract_chip(&picture, &landmarks).pixels().all(|p| p.0 == [0; 3]));
+    }
+
+    fn noise(width: u32, height: u32) -> RgbImage {
+        let mut state = 1u32;
+        RgbImage::from_fn(width, height, |_, _| {
+            Rgb(std::array::from_fn(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            }))
+        })
+    }
+
+    #[test]
+    fn halving_is_the_filter_written_out() {
+        const TAPS: [u32; 5] = [1, 4, 6, 4, 1];
+        for (width, height) in [(5, 5), (40, 7), (33, 64), (150, 149)] {
+            let picture = noise(width, height);
+            let half = halve(&picture);
+            assert_eq!(half.dimensions(), ((width - 3) / 2, (height - 3) / 2));
+            for (x, y, pixel) in half.enumerate_pixels() {
+                let at = |c: usize, i: usize, j: usize| {
+                    u32::from(picture.get_pixel(2 * x + i as u32, 2 * y + j as u32).0[c])
+                };
+                let sum = |c| (0..25).map(|k| TAPS[k % 5] * TAPS[k / 5] * at(c, k % 5, k / 5)).sum::<u32>();
+                assert_eq!(pixel.0, std::array::from_fn(|c| (sum(c) / 256) as u8), "({x}, {y}) of {width} x {height}");
+            }
+        }
+    }
+
+    #[test]
+    fn sampling_is_the_same_compiled_for_any_instructions() {
+        let level = noise(170, 160);
+        for (shift, angle) in [(0.0, 0.0), (7.25, 0.3), (-20.5, -1.2), (60.0, 2.9)] {
+            let rect = RealRect { left: shift, top: shift / 2.0, right: 149.5 + shift, bottom: 148.0 };
+            assert_eq!(sample(&level, &rect, angle), sample_here(&level, &rect, angle));
+        }
     }
 
     #[test]
