@@ -3,15 +3,18 @@ use attendance_aws::SqsWakeups;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use futures_util::future::join_all;
 
-/// Does what these messages ask for, side by side, and names those that have to come again. Whatever one of them meets is
-/// nothing to the others.
+/// Handles these messages side by side, and names those that have to arrive again. A message that fails affects no other.
 pub(crate) async fn answer(deliverer: Option<&Deliverer>, messages: Vec<SqsMessage>) -> SqsBatchResponse {
     let mut response = SqsBatchResponse::default();
     let Some(deliverer) = deliverer else { return response };
     let answers = join_all(messages.iter().map(|message| wake(deliverer, message.body.as_deref()))).await;
     for (message, answer) in messages.into_iter().zip(answers) {
         if let Err(error) = answer {
-            tracing::error!(message_id = message.message_id, ?error, "a message was not answered; it comes again");
+            tracing::error!(
+                message_id = message.message_id,
+                ?error,
+                "could not handle a message; it will arrive again"
+            );
             response.add_failure(message.message_id.unwrap_or_default());
         }
     }
@@ -20,7 +23,7 @@ pub(crate) async fn answer(deliverer: Option<&Deliverer>, messages: Vec<SqsMessa
 
 async fn wake(deliverer: &Deliverer, message: Option<&str>) -> Result<(), StoreError> {
     let wakeup = message.and_then(SqsWakeups::parse);
-    let wakeup = wakeup.ok_or_else(|| StoreError::damaged(format!("{message:?} is no wakeup")))?;
+    let wakeup = wakeup.ok_or_else(|| StoreError::damaged(format!("{message:?} is not a wakeup")))?;
     deliverer.wake(wakeup).await
 }
 
@@ -29,9 +32,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use attendance::ports::EventStore;
-    use attendance::{Clock, EventId, EventStatus, RetryPolicy, Wakeup};
+    use attendance::{Clock, EventId, EventStatus, RetryPolicy};
     use attendance_testkit::{FakeClock, FakeEvents, FakePush, FakeWakeups, FakeWebhook, delivered, sighting};
+    use attendance_wire::webhook::WebhookJson;
     use serde_json::json;
 
     use super::*;
@@ -51,14 +54,15 @@ mod tests {
             let webhook = Arc::new(FakeWebhook::new(|delivery| delivered(delivery.at)));
             let (outbox, push) = (Arc::new(events.clone()), Arc::new(FakePush::default()));
             let (policy, timeout) = (RetryPolicy::default(), Duration::from_secs(3));
-            let deliverer = Deliverer::new(webhook, outbox, push, clock.clone(), policy, timeout);
+            let format = Arc::new(WebhookJson);
+            let deliverer = Deliverer::new(webhook, format, outbox, push, clock.clone(), policy, timeout);
             Self { deliverer: deliverer.waking(Arc::new(FakeWakeups::default())), events, clock }
         }
 
         /// The body of the message about an event that was accepted and not tried.
         async fn accepted(&self, student: &str) -> String {
             let event = sighting(student, self.clock.now());
-            self.events.accept(&event, Duration::ZERO, LEASE).await.expect("accepted");
+            self.deliverer.accept(&event, Duration::ZERO).await.expect("accepted");
             message(event.id, &*self.clock)
         }
 
@@ -72,7 +76,7 @@ mod tests {
     }
 
     fn message(event_id: EventId, clock: &dyn Clock) -> String {
-        serde_json::to_string(&Wakeup { event_id, due: clock.now() }).expect("plain data")
+        json!({"event_id": event_id.to_string(), "due": clock.now().millis()}).to_string()
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::ports::{EventStore, FaceEngine, GalleryStore, Push, Wakeups, Webhook};
+use crate::ports::{EventFormat, EventStore, FaceEngine, GalleryStore, Push, Wakeups, Webhook};
 use crate::{AttendanceSettings, Clock, Deliverer, Enroller, GalleryCache, Outbox, Realtime, Recognizer};
 
 /// The adapters of one deployment, each behind its port.
@@ -10,6 +10,7 @@ pub struct Ports {
     pub gallery: Arc<dyn GalleryStore>,
     pub events: Arc<dyn EventStore>,
     pub push: Arc<dyn Push>,
+    pub format: Arc<dyn EventFormat>,
     /// `None` if nobody is to be told of sightings: then no events are made, and none is delivered.
     pub webhook: Option<Arc<dyn Webhook>>,
     /// `None` if a process polls the outbox for what is due.
@@ -46,7 +47,8 @@ pub fn compose(ports: Ports, settings: AttendanceSettings) -> UseCases {
     }
     let deliverer = ports.webhook.clone().map(|webhook| {
         let (policy, timeout) = (settings.retry_policy.clone(), settings.webhook_timeout);
-        let deliverer = Deliverer::new(webhook, events.clone(), push.clone(), clock.clone(), policy, timeout);
+        let (format, events, push) = (ports.format.clone(), events.clone(), push.clone());
+        let deliverer = Deliverer::new(webhook, format, events, push, clock.clone(), policy, timeout);
         Arc::new(match wakeups {
             Some(wakeups) => deliverer.waking(wakeups.clone()),
             None => deliverer,
@@ -59,12 +61,12 @@ impl UseCases {
     /// Returns the use cases that look at pictures, with this engine.
     #[must_use]
     pub fn with_engine(&self, engine: Arc<dyn FaceEngine>) -> FaceUseCases {
-        let (Ports { gallery, events, push, clock, .. }, settings) = (self.ports.clone(), &self.settings);
+        let (Ports { gallery, push, clock, .. }, settings) = (self.ports.clone(), &self.settings);
         let cache = GalleryCache::new(gallery.clone(), engine.model().clone());
         let recognizer = Arc::new(Recognizer::new(engine.clone(), cache, settings.tolerance));
         let enroller = Enroller::new(engine, gallery, push.clone(), clock.clone(), settings.multi_face);
         let deliverer = self.deliverer.clone();
-        let realtime = Realtime::new(recognizer.clone(), events, deliverer, push, clock, settings.cooldown);
+        let realtime = Realtime::new(recognizer.clone(), deliverer, push, clock, settings.cooldown);
         FaceUseCases { enroller: Arc::new(enroller), recognizer, realtime: Arc::new(realtime) }
     }
 }

@@ -1,24 +1,24 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{FaceBox, FrameSize, Label, Timestamp, gallery::rounded};
+use crate::{FaceBox, FrameSize, Label, Timestamp};
 
-/// Names one attendance event: a UUIDv7, the same on every try to deliver it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Identifies one attendance event: a UUIDv7, the same on every try to deliver it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// A new id that sorts after those made earlier.
+    /// A new id, which sorts after those made earlier.
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// The id in this text, or `None` where it is no UUID.
+    /// The id in this text, or `None` if it is not a UUID.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::parse_str(text).ok().map(Self)
@@ -36,22 +36,22 @@ impl fmt::Display for EventId {
     }
 }
 
-/// What the camera client says about where a frame comes from; passed through into event and push. Absent fields are
-/// absent from the JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a frame comes from, as the camera client says; passed through into event and push. Absent fields are absent from
+/// the JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)]
 pub struct Context {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub location_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub class_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }
 
-/// A context field is too long; the message names it and the limit.
+/// A context field is too long. The message names the field and the limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} must be at most {} characters", Context::MAX_LENGTH)]
 pub struct InvalidContext {
@@ -83,14 +83,14 @@ impl Context {
     }
 }
 
-/// Somebody was seen, and the Attendance API is to know.
+/// Somebody was seen, which the Attendance API is to be told.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Its name.
+    /// Its id.
     pub id: EventId,
     /// Who was seen.
     pub label: Label,
-    /// The distance to the nearest embedding; `None` where nobody is enrolled.
+    /// The distance to the nearest embedding; `None` if nobody is enrolled.
     pub distance: Option<f32>,
     /// When.
     pub at: Timestamp,
@@ -102,48 +102,9 @@ pub struct Event {
     pub context: Context,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    event: &'static str,
-    event_id: EventId,
-    student_id: &'a Label,
-    distance: Option<f64>,
-    ts: u64,
-    frame_info: FrameSize,
-    #[serde(rename = "box")]
-    face_box: Sides,
-    #[serde(flatten)]
-    context: &'a Context,
-}
-
-#[derive(Serialize)]
-struct Sides {
-    top: i32,
-    right: i32,
-    bottom: i32,
-    left: i32,
-}
-
 impl Event {
-    /// The webhook's JSON body. It is stored with the event, so that every try sends, and signs, the same bytes.
-    #[must_use]
-    pub fn body(&self) -> String {
-        let FaceBox { top, right, bottom, left } = self.face_box;
-        let body = Body {
-            event: "attendance.recognized",
-            event_id: self.id,
-            student_id: &self.label,
-            distance: self.distance.map(rounded),
-            ts: self.at.seconds(),
-            frame_info: self.frame,
-            face_box: Sides { top, right, bottom, left },
-            context: &self.context,
-        };
-        serde_json::to_string(&body).expect("plain fields always serialise")
-    }
-
-    /// Whose quiet time this event takes: the student's, or for an unknown face the camera's. The two kinds never
-    /// collide, because a student id holds no colon.
+    /// The key of the cooldown that this event takes: the student's, or for an unknown face the camera's. The two kinds
+    /// never collide, because a student id contains no colon.
     #[must_use]
     pub fn cooldown_key(&self) -> String {
         match &self.label {
@@ -154,47 +115,59 @@ impl Event {
 }
 
 /// One try to deliver an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// When it began.
+    /// When it started.
     pub at: Timestamp,
     /// How it ended.
     pub outcome: AttemptOutcome,
-    /// The receiver's status, where it answered.
+    /// The receiver's HTTP status, if it answered.
     pub http_status: Option<u16>,
-    /// The first 2 KB of the receiver's answer, or why there was none, for a person.
+    /// The first 2 KB of the receiver's answer, or why there was none, for a person to read.
     pub message: String,
 }
 
 /// How a try ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptOutcome {
     /// The receiver took the event (2xx).
     Delivered,
-    /// It did not; another try may succeed, not before this wait where the receiver named one (`Retry-After`).
+    /// It did not. Another try may succeed, but not before this wait if the receiver named one (`Retry-After`).
     Failed {
         /// The wait that the receiver asked for.
         retry_after: Option<Duration>,
     },
-    /// The receiver wants no more of it (410): no further try.
+    /// The receiver does not want it any more (410): no further try.
     Gone,
 }
 
-/// Where a stored event goes after a try.
+/// What happens to a stored event after a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
     /// It arrived.
     Sent,
-    /// It is tried again at this moment.
+    /// It is tried again at this time.
     RetryAt(Timestamp),
     /// It is given up, visibly: a person can replay it.
     Dead,
 }
 
-/// Where a stored event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Where a stored event stands. It displays as, and parses from, the lower-case word used in JSON, tables and on the command
+/// line.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum EventStatus {
     Pending,
@@ -202,67 +175,17 @@ pub enum EventStatus {
     Dead,
 }
 
-impl EventStatus {
-    /// The word for it, in JSON, tables and on the command line.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Sent => "sent",
-            Self::Dead => "dead",
-        }
-    }
-
-    /// The status with this word, or `None` where it is none.
-    #[must_use]
-    pub fn of_word(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Sent, Self::Dead].into_iter().find(|status| status.word() == word)
-    }
-}
-
-/// A stored event with everything that was tried.
-#[derive(Debug, Clone)]
-pub struct EventRecord {
-    /// Its name.
-    pub id: EventId,
-    /// Who was seen: a student id or `Unknown`.
-    pub student: String,
-    /// Where it stands.
-    pub status: EventStatus,
-    /// When it was accepted.
-    pub accepted: Timestamp,
-    /// When the present round of tries began: `accepted`, or the last replay.
-    pub round_started: Timestamp,
-    /// When it is tried next, while pending.
-    pub next_try: Option<Timestamp>,
-    /// The webhook body.
-    pub body: String,
-    /// The tries so far, oldest first, those before a replay included.
-    pub attempts: Vec<Attempt>,
-    /// How many of them belong to the present round.
-    pub round_attempts: u32,
-}
-
-/// That somebody is to see to an event which is due at a certain time: a queue's message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The request to try an event that is due at a certain time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wakeup {
     /// The event.
     pub event_id: EventId,
-    /// When it is due, as far as the sender knew, in milliseconds since the Unix epoch.
+    /// When it is due, as far as the sender knew.
     pub due: Timestamp,
 }
 
-/// A page of stored events, newest first.
-#[derive(Debug, Clone, Default)]
-pub struct EventPage {
-    /// The events.
-    pub events: Vec<EventRecord>,
-    /// Where the next page begins; `None` on the last one.
-    pub next: Option<EventId>,
-}
-
 /// What became of one sighting within the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum ReportStatus {
@@ -271,27 +194,27 @@ pub enum ReportStatus {
     Skipped,
 }
 
-/// What became of one sighting within the request, as a value: a failed delivery never fails a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What became of one sighting within the request. A failed delivery is a value here and never fails the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Sent, failed (it is queued) or skipped.
     pub status: ReportStatus,
-    /// The receiver's status, where it answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The receiver's HTTP status, if it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
     /// The receiver's answer, or why it was not sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
 impl Report {
-    /// The report of a sighting that is not sent, with the reason.
+    /// The report of a sighting that is not sent, and why.
     #[must_use]
     pub fn skipped(reason: impl Into<String>) -> Self {
         Self { status: ReportStatus::Skipped, http_status: None, message: Some(reason.into()) }
     }
 
-    /// The report of an event that is stored and was not tried within the request, with the reason.
+    /// The report of an event that is stored and was not tried within the request, and why.
     #[must_use]
     pub fn queued(reason: &str) -> Self {
         Self { status: ReportStatus::Failed, http_status: None, message: Some(format!("queued: {reason}")) }

@@ -5,15 +5,14 @@
 //!
 //! One picture's way: [`Enroller`] turns a photograph into stored embeddings; [`Recognizer`] names the faces of a
 //! picture against the [`Gallery`]; [`Realtime`] does the same and tells the Attendance API and the watchers;
-//! [`Deliverer`] carries accepted events to their end, and [`Outbox`] shows them to a person. [`compose`] builds them all
-//! over the adapters of one deployment.
+//! [`Deliverer`] accepts events and delivers them, and [`Outbox`] shows them to a person. [`compose`] builds them all over
+//! the adapters of one deployment.
 
 #![forbid(unsafe_code)]
 
 mod bulk;
 mod clock;
 mod compose;
-mod deliver;
 mod enroll;
 mod environment;
 mod event;
@@ -25,19 +24,17 @@ mod outbox;
 pub mod ports;
 mod realtime;
 mod recognize;
-mod retry;
 mod settings;
 mod student;
 
 pub use bulk::{BulkEntry, BulkRefusal};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use compose::{FaceUseCases, Ports, UseCases, compose};
-pub use deliver::Deliverer;
 pub use enroll::{EnrollError, Enroller, MultiFace, Receipt};
 pub use environment::{Environment, SettingError};
 pub use event::{
-    Attempt, AttemptOutcome, Context, Event, EventId, EventPage, EventRecord, EventStatus, InvalidContext, NextStep,
-    Report, ReportStatus, Wakeup,
+    Attempt, AttemptOutcome, Context, Event, EventId, EventStatus, InvalidContext, NextStep, Report, ReportStatus,
+    Wakeup,
 };
 pub use face::{
     DIMENSIONS, Embedding, Face, FaceBox, FrameSize, InvalidEmbedding, ModelId, PhotoDigest, PhotoFormat, Scan,
@@ -45,9 +42,11 @@ pub use face::{
 pub use gallery::{Gallery, Identity, Label, Match, Tolerance, rounded};
 pub use gallery_cache::GalleryCache;
 pub use message::Message;
-pub use outbox::Outbox;
+pub use outbox::{
+    Claim, Cooldown, Deliverer, ENDED_KEPT, Entries, EventPage, InvalidSchedule, Outbox, OutboxEntry, RetryPolicy,
+    Revision,
+};
 pub use realtime::{Dispatch, Realtime, RealtimeError, RealtimeOptions, RealtimeOutcome};
 pub use recognize::{Recognition, RecognizeError, Recognizer, Sighting};
-pub use retry::{InvalidSchedule, RetryPolicy};
 pub use settings::AttendanceSettings;
 pub use student::{InvalidStudentId, Roster, StudentId};

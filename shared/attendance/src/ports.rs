@@ -10,7 +10,7 @@ mod push;
 mod store;
 
 pub use engine::{FaceEngine, Purpose, ScanError};
-pub use events::{Acceptance, Claim, ENDED_KEPT, EventStore, Wakeups, Webhook};
+pub use events::{Acceptance, EventFormat, EventStore, Wakeups, Webhook};
 pub use gallery::{Change, Enrolled, Enrollment, EnrollmentId, GalleryCounts, GalleryStore, GalleryVersion};
 pub use push::{Push, Subscription, Watch};
 pub use store::StoreError;

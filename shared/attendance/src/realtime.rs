@@ -4,26 +4,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use crate::ports::{Acceptance, EventStore, Push, StoreError};
+use crate::ports::{Acceptance, Push, StoreError};
 use crate::{
-    Clock, Context, Deliverer, Event, EventId, Label, Message, Recognition, RecognizeError, Recognizer, Report, Roster,
-    Sighting, Tolerance, rounded,
+    Clock, Context, Deliverer, Event, EventId, Label, Message, OutboxEntry, Recognition, RecognizeError, Recognizer,
+    Report, Roster, Sighting, Tolerance, rounded,
 };
 
-/// What one call of [`Realtime::observe`] may change.
+/// Options of one call of [`Realtime::observe`].
 #[derive(Debug, Clone, Default)]
 pub struct RealtimeOptions {
-    /// The largest distance that is dispatched; the service's tolerance where `None`. It only tightens.
+    /// The largest distance that is dispatched; the service's tolerance if `None`. It can only tighten the tolerance.
     pub dispatch_within: Option<Tolerance>,
     /// Whether unknown faces are dispatched.
     pub send_unknown: bool,
-    /// Whom to look for; everybody where `None`.
+    /// Whom to look for; everybody if `None`.
     pub roster: Option<Roster>,
     /// Where the frame comes from.
     pub context: Context,
 }
 
-/// One sighting that was worth telling, and what became of it.
+/// A dispatched sighting, and what became of it.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
     /// Who.
@@ -32,12 +32,12 @@ pub struct Dispatch {
     pub report: Report,
 }
 
-/// Everybody in a frame, and who was told of them.
+/// Everybody in a frame, and what was dispatched.
 #[derive(Debug, Clone)]
 pub struct RealtimeOutcome {
     /// Every face.
     pub recognition: Recognition,
-    /// Those worth telling, in the order of the faces.
+    /// The dispatched ones, in the order of the faces.
     pub dispatch: Vec<Dispatch>,
 }
 
@@ -52,34 +52,32 @@ pub enum RealtimeError {
     Store(#[from] StoreError),
 }
 
-/// Recognises frames and tells the Attendance API and the watchers.
+/// Recognises frames, and tells the Attendance API and the watchers.
 pub struct Realtime {
     recognizer: Arc<Recognizer>,
-    events: Arc<dyn EventStore>,
     deliverer: Option<Arc<Deliverer>>,
     push: Arc<dyn Push>,
     clock: Arc<dyn Clock>,
     cooldown: Duration,
 }
 
-/// A sighting on its way, after its cooldown was decided.
+/// A sighting after the check of its cooldown.
 enum Decision<'a> {
     Skipped(Report),
-    Accepted(&'a Deliverer),
+    Accepted(&'a Deliverer, Box<OutboxEntry>),
 }
 
 impl Realtime {
-    /// A realtime service over these ports. Without a deliverer no event is made: sightings are pushed as skipped.
+    /// A realtime service over these ports. Without a deliverer no event is made, and sightings are pushed as skipped.
     #[must_use]
     pub fn new(
         recognizer: Arc<Recognizer>,
-        events: Arc<dyn EventStore>,
         deliverer: Option<Arc<Deliverer>>,
         push: Arc<dyn Push>,
         clock: Arc<dyn Clock>,
         cooldown: Duration,
     ) -> Self {
-        Self { recognizer, events, deliverer, push, clock, cooldown }
+        Self { recognizer, deliverer, push, clock, cooldown }
     }
 
     /// Whether events are sent to an Attendance API.
@@ -88,7 +86,7 @@ impl Realtime {
         self.deliverer.is_some()
     }
 
-    /// Recognises a frame, tells who is to be told, and returns both. Returns within the recognition's time plus one
+    /// Recognises a frame, dispatches its sightings, and returns both. It takes no longer than the recognition plus one
     /// webhook timeout: the deliveries of one frame run side by side.
     ///
     /// # Errors
@@ -96,8 +94,8 @@ impl Realtime {
     pub async fn observe(&self, frame: Bytes, options: RealtimeOptions) -> Result<RealtimeOutcome, RealtimeError> {
         let recognition = self.recognizer.recognize(frame, options.roster.as_ref()).await?;
         let mut decided = Vec::new();
-        // One after the other, so that two faces of one student in one frame send one event, always the first.
-        for sighting in recognition.sightings.iter().filter(|s| self.worth_telling(s, &options)) {
+        // One after the other, so that two faces of one student in one frame send one event: always the first.
+        for sighting in recognition.sightings.iter().filter(|s| self.is_dispatched(s, &options)) {
             let event = Event {
                 id: EventId::generate(),
                 label: sighting.label.clone(),
@@ -114,7 +112,7 @@ impl Realtime {
         Ok(RealtimeOutcome { recognition, dispatch })
     }
 
-    fn worth_telling(&self, sighting: &Sighting, options: &RealtimeOptions) -> bool {
+    fn is_dispatched(&self, sighting: &Sighting, options: &RealtimeOptions) -> bool {
         match (&sighting.label, sighting.distance) {
             (Label::Unknown, _) => options.send_unknown,
             (Label::Student(_), Some(distance)) => options.dispatch_within.is_none_or(|limit| limit.admits(distance)),
@@ -126,8 +124,8 @@ impl Realtime {
         let Some(deliverer) = &self.deliverer else {
             return Ok(Decision::Skipped(Report::skipped("webhook_disabled")));
         };
-        Ok(match self.events.accept(event, self.cooldown, deliverer.lease()).await? {
-            Acceptance::Accepted => Decision::Accepted(deliverer),
+        Ok(match deliverer.accept(event, self.cooldown).await? {
+            Acceptance::Accepted(entry) => Decision::Accepted(deliverer, entry),
             Acceptance::Cooling { left } => {
                 let seconds = left.as_millis().div_ceil(1000);
                 Decision::Skipped(Report::skipped(format!("cooldown_active ({seconds}s left)")))
@@ -138,7 +136,7 @@ impl Realtime {
     async fn tell(&self, event: Event, decision: Decision<'_>) -> Dispatch {
         let report = match decision {
             Decision::Skipped(report) => report,
-            Decision::Accepted(deliverer) => deliverer.first_try(event.id, &event.body(), event.at).await,
+            Decision::Accepted(deliverer, entry) => deliverer.first_try(*entry).await,
         };
         let message = Message::Recognized {
             student_id: event.label.clone(),
@@ -149,7 +147,7 @@ impl Realtime {
             context: event.context,
         };
         if let Err(error) = self.push.publish(&message).await {
-            tracing::warn!(event_id = %event.id, ?error, "watchers were not told of a sighting");
+            tracing::warn!(event_id = %event.id, ?error, "could not tell the watchers of a sighting");
         }
         Dispatch { label: event.label, report }
     }

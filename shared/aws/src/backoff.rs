@@ -3,15 +3,15 @@ use std::time::Duration;
 use attendance::ports::StoreError;
 use tokio::time::Instant;
 
-/// The first and the longest wait's bound.
+/// The bounds of the first and of the longest wait.
 const FIRST: Duration = Duration::from_millis(8);
 const LONGEST: Duration = Duration::from_millis(400);
-/// How long somebody who waits for an answer is made to wait for others to get out of the way.
+/// How long a caller is made to wait for other writers in all.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Waits between the tries of a write that others got in the way of.
+/// Waits between the tries of a write that other writers interfere with.
 ///
-/// Every wait is drawn from zero to a bound that doubles ("full jitter"), so that writers that collided once do not
+/// Every wait is drawn between zero and a bound that doubles ("full jitter"), so that writers that collided once do not
 /// collide again in step.
 pub(crate) struct Backoff {
     bound: Duration,
@@ -26,7 +26,7 @@ impl Backoff {
     /// Returns after the next wait.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] where the patience is over.
+    /// [`StoreError::Unavailable`] once the waits take too long.
     pub(crate) async fn wait(&mut self) -> Result<(), StoreError> {
         if Instant::now() >= self.end {
             return Err(StoreError::unavailable("others wrote the same rows for too long"));

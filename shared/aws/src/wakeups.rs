@@ -1,14 +1,22 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use attendance::Wakeup;
 use attendance::ports::{StoreError, Wakeups};
+use attendance::{EventId, Timestamp, Wakeup};
 use aws_sdk_sqs::Client;
+use serde::{Deserialize, Serialize};
 
-/// The longest that SQS holds a message back.
+/// The longest delay of an SQS message.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
-/// Wakes the function behind a queue: a message is a wakeup as JSON.
+/// A message: a wakeup as JSON, with its time in milliseconds.
+#[derive(Serialize, Deserialize)]
+struct WakeupMessage {
+    event_id: String,
+    due: u64,
+}
+
+/// Wakes the function behind a queue.
 pub struct SqsWakeups {
     client: Client,
     queue_url: String,
@@ -19,24 +27,30 @@ impl SqsWakeups {
         Self { client, queue_url }
     }
 
-    /// The wakeup in a message, or `None` where it is none.
+    /// The wakeup in a message, or `None` if there is none in it.
     #[must_use]
     pub fn parse(message: &str) -> Option<Wakeup> {
-        serde_json::from_str(message).ok()
+        let WakeupMessage { event_id, due } = serde_json::from_str(message).ok()?;
+        Some(Wakeup { event_id: EventId::parse(&event_id)?, due: Timestamp::from_millis(due) })
     }
+}
+
+/// The message of a wakeup.
+fn message(wakeup: Wakeup) -> String {
+    let message = WakeupMessage { event_id: wakeup.event_id.to_string(), due: wakeup.due.millis() };
+    serde_json::to_string(&message).expect("a wakeup is plain data")
 }
 
 #[async_trait]
 impl Wakeups for SqsWakeups {
     async fn send(&self, wakeup: Wakeup, wait: Duration) -> Result<(), StoreError> {
-        let body = serde_json::to_string(&wakeup).expect("a wakeup is plain data");
-        let message = self.client.send_message().queue_url(&self.queue_url).message_body(body);
-        message.delay_seconds(delay(wait)).send().await.map_err(StoreError::unavailable)?;
+        let request = self.client.send_message().queue_url(&self.queue_url).message_body(message(wakeup));
+        request.delay_seconds(delay(wait)).send().await.map_err(StoreError::unavailable)?;
         Ok(())
     }
 }
 
-/// The delay in whole seconds. Rounded up: a message that came too early would have to go round once more.
+/// The delay in whole seconds, rounded up: a message that arrived too early would have to be sent once more.
 fn delay(wait: Duration) -> i32 {
     let seconds = wait.min(LONGEST_DELAY).as_millis().div_ceil(1000);
     i32::try_from(seconds).expect("at most 900")
@@ -45,7 +59,6 @@ fn delay(wait: Duration) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use attendance::{EventId, Timestamp};
 
     #[test]
     fn a_delay_is_rounded_up_and_bounded() {
@@ -60,9 +73,9 @@ mod tests {
         let id = EventId::parse("0192f0c1-2345-7abc-8def-0123456789ab").expect("an id");
         let wakeup = Wakeup { event_id: id, due: Timestamp::from_millis(1_727_580_000_123) };
         // Messages that wait in the queue while a new version is deployed have this form.
-        let message = r#"{"event_id":"0192f0c1-2345-7abc-8def-0123456789ab","due":1727580000123}"#;
-        assert_eq!(serde_json::to_string(&wakeup).expect("JSON"), message);
-        assert_eq!(SqsWakeups::parse(message), Some(wakeup));
+        let expected = r#"{"event_id":"0192f0c1-2345-7abc-8def-0123456789ab","due":1727580000123}"#;
+        assert_eq!(message(wakeup), expected);
+        assert_eq!(SqsWakeups::parse(expected), Some(wakeup));
         for wrong in
             ["", "{}", "hello", r#"{"event_id":"x","due":1}"#, r#"{"event_id":"0192f0c1-2345-7abc-8def-0123456789ab"}"#]
         {

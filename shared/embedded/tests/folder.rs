@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use attendance::ports::{Enrolled, Enrollment, EnrollmentId, EventStore, GalleryStore, GalleryVersion, StoreError};
-use attendance::{Embedding, EventStatus, ModelId, PhotoDigest, PhotoFormat, StudentId, Timestamp};
+use attendance::{Embedding, Entries, EventStatus, ModelId, PhotoDigest, PhotoFormat, StudentId, Timestamp};
 use attendance_embedded::{Database, OpenError};
 use attendance_testkit::face;
 use bytes::Bytes;
@@ -365,7 +365,8 @@ async fn an_empty_outbox_costs_no_write() {
     // Somebody else holds the write lock: asking for what is due does not wait for it.
     let raw = Connection::open(data.path().join("attendance.db")).expect("opened");
     raw.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    let claiming = database.events().claim_due(Timestamp::from_millis(5), Duration::from_secs(1), 10).await;
+    let entries = Entries::new(database.events());
+    let claiming = entries.claim_due(Timestamp::from_millis(5), Duration::from_secs(1), 10).await;
     assert!(claiming.expect("claimed").is_empty());
     assert!(database.events().list(Some(EventStatus::Dead), 10, None).await.expect("listed").events.is_empty());
 }

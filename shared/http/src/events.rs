@@ -1,4 +1,4 @@
-use attendance::{Attempt, AttemptOutcome, EventId, EventRecord, EventStatus};
+use attendance::{Attempt, AttemptOutcome, EventId, EventStatus, OutboxEntry, Timestamp};
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State};
@@ -36,7 +36,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Listing {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let query = Parameters::of(&parts.uri)?;
         let invalid = || ApiError::invalid("status", "`pending`, `sent` or `dead`");
-        let status = query.one("status")?.map(|word| EventStatus::of_word(word).ok_or_else(invalid)).transpose()?;
+        let status = query.one("status")?.map(|word| word.parse().map_err(|_| invalid())).transpose()?;
         let limit = query.one("limit")?.map_or(Some(PAGE), |text| text.parse().ok());
         let limit = limit
             .filter(|limit| (1..=LARGEST_PAGE).contains(limit))
@@ -117,16 +117,16 @@ struct EventItem {
     attempts: Vec<AttemptItem>,
 }
 
-impl From<EventRecord> for EventItem {
-    fn from(record: EventRecord) -> Self {
+impl From<OutboxEntry> for EventItem {
+    fn from(entry: OutboxEntry) -> Self {
         Self {
-            event_id: record.id.to_string(),
-            student_id: record.student,
-            status: record.status,
-            ts: record.accepted.seconds(),
-            next_try: record.next_try.map(|at| at.seconds()),
-            payload: serde_json::from_str(&record.body).unwrap_or(Value::String(record.body)),
-            attempts: record.attempts.into_iter().map(AttemptItem::from).collect(),
+            event_id: entry.id.to_string(),
+            next_try: entry.due().map(Timestamp::seconds),
+            student_id: entry.student,
+            status: entry.status,
+            ts: entry.accepted.seconds(),
+            payload: serde_json::from_str(&entry.body).unwrap_or(Value::String(entry.body)),
+            attempts: entry.attempts.into_iter().map(AttemptItem::from).collect(),
         }
     }
 }

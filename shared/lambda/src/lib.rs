@@ -9,6 +9,7 @@ use attendance::{AttendanceSettings, Environment, Ports, SystemClock, UseCases, 
 use attendance_aws::{Aws, AwsSettings};
 use attendance_http::{Access, AccessSettings, Uploads, guarded, numbered};
 use attendance_webhook::{HttpWebhook, WebhookSettings};
+use attendance_wire::webhook::WebhookJson;
 use axum::Router;
 use lambda_http::Error;
 
@@ -87,6 +88,7 @@ impl Container {
             gallery: self.aws.gallery(),
             events: self.aws.events(),
             push: self.aws.push(),
+            format: Arc::new(WebhookJson),
             webhook: webhook.map(|webhook| Arc::new(webhook) as _),
             wakeups: Some(self.aws.wakeups()?),
             clock: Arc::new(SystemClock),

@@ -69,7 +69,9 @@ impl Notice {
 
 #[cfg(test)]
 mod tests {
+    use attendance::ports::EventFormat;
     use attendance::{Context, Event, FaceBox, FrameSize, Label, Timestamp};
+    use attendance_wire::webhook::WebhookJson;
 
     use super::*;
 
@@ -88,7 +90,7 @@ mod tests {
     #[test]
     fn what_the_service_sends_is_understood() {
         let event = event(Label::Student(StudentId::parse("siswaA").expect("an id")));
-        let notice = Notice::parse(event.body().as_bytes(), &event.id.to_string()).expect("parsed");
+        let notice = Notice::parse(WebhookJson.body(&event).as_bytes(), &event.id.to_string()).expect("parsed");
         let expected = Notice {
             event_id: event.id,
             student_id: "siswaA".into(),
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn an_unknown_face_without_a_distance_is_understood() {
         let event = Event { distance: None, ..event(Label::Unknown) };
-        let notice = Notice::parse(event.body().as_bytes(), &event.id.to_string()).expect("parsed");
+        let notice = Notice::parse(WebhookJson.body(&event).as_bytes(), &event.id.to_string()).expect("parsed");
         assert_eq!((notice.distance, notice.is_known()), (None, false));
     }
 

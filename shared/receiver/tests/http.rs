@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use attendance::ports::Webhook;
+use attendance::ports::{EventFormat, Webhook};
 use attendance::{
     Attempt, AttemptOutcome, Clock, Context, Event, EventId, FaceBox, FrameSize, Label, StudentId, SystemClock,
     Timestamp,
 };
 use attendance_receiver::{Attendance, Gate, Settings, router};
 use attendance_webhook::{HttpWebhook, Secrets, WebhookSettings};
+use attendance_wire::webhook::WebhookJson;
 use jiff::tz::TimeZone;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ impl Running {
     }
 
     async fn told(&self, event: &Event) -> Attempt {
-        self.webhook("a-key", SECRETS).deliver(event.id, &event.body(), SystemClock.now()).await
+        self.webhook("a-key", SECRETS).deliver(event.id, &WebhookJson.body(event), SystemClock.now()).await
     }
 
     async fn get(&self, path: &str) -> Response {
@@ -116,7 +117,8 @@ async fn a_wrong_bearer_and_a_wrong_signature_are_refused_and_a_new_secret_besid
         ("a-key", "new whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 200, ""),
     ] {
         let event = seen("siswaA", 0);
-        let attempt = receiver.webhook(key, secrets).deliver(event.id, &event.body(), SystemClock.now()).await;
+        let attempt =
+            receiver.webhook(key, secrets).deliver(event.id, &WebhookJson.body(&event), SystemClock.now()).await;
         assert_eq!(attempt.http_status, Some(status), "{attempt:?}");
         assert_eq!(message(&attempt)["code"].as_str().unwrap_or_default(), code);
         assert_eq!(message(&attempt)["ok"], status == 200);
@@ -131,7 +133,7 @@ async fn an_old_and_a_future_timestamp_are_refused_and_an_old_event_is_not() {
     let event = seen("siswaA", 0);
     let now = SystemClock.now().millis();
     for at in [now - 310_000, now + 310_000] {
-        let attempt = webhook.deliver(event.id, &event.body(), Timestamp::from_millis(at)).await;
+        let attempt = webhook.deliver(event.id, &WebhookJson.body(&event), Timestamp::from_millis(at)).await;
         assert_eq!(attempt.http_status, Some(400), "{attempt:?}");
         assert_eq!(message(&attempt)["code"], "stale_timestamp");
     }
@@ -142,20 +144,22 @@ async fn an_old_and_a_future_timestamp_are_refused_and_an_old_event_is_not() {
 async fn a_replayed_body_counts_no_second_time() {
     let receiver = Running::start(Some("a-key"), Some("another")).await;
     let event = seen("siswaA", 0);
-    let attempt = receiver.webhook("a-key", "another").deliver(event.id, &event.body(), SystemClock.now()).await;
+    let attempt =
+        receiver.webhook("a-key", "another").deliver(event.id, &WebhookJson.body(&event), SystemClock.now()).await;
     assert_eq!(attempt.http_status, Some(200));
     // Whoever overheard it has the body and its X-Signature, which does not cover the headers.
     let mac: String = {
         use hmac::{Hmac, KeyInit, Mac};
         let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"another").expect("a key");
-        mac.update(event.body().as_bytes());
+        mac.update(WebhookJson.body(&event).as_bytes());
         mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     };
     let replay = async |id: String| {
         let request = receiver.client.post(format!("{}/", receiver.url)).bearer_auth("a-key");
         let timestamp = SystemClock.now().seconds() + 60;
         let request = request.header("webhook-id", id).header("webhook-timestamp", timestamp);
-        let response = request.header("x-signature", &mac).body(event.body()).send().await.expect("answered");
+        let response =
+            request.header("x-signature", &mac).body(WebhookJson.body(&event)).send().await.expect("answered");
         (response.status().as_u16(), response.json::<Value>().await.expect("JSON"))
     };
     let (status, body) = replay(event.id.to_string()).await;
@@ -225,7 +229,10 @@ async fn an_export_larger_than_a_chunk_is_whole() {
     let webhook = receiver.webhook("a-key", SECRETS);
     for n in 0..400 {
         let event = seen(&format!("siswa{n}"), n);
-        assert_eq!(webhook.deliver(event.id, &event.body(), SystemClock.now()).await.http_status, Some(200));
+        assert_eq!(
+            webhook.deliver(event.id, &WebhookJson.body(&event), SystemClock.now()).await.http_status,
+            Some(200)
+        );
     }
     let text = receiver.get("/attendance.csv").await.text().await.expect("text");
     assert!(text.len() > 40_000, "{}", text.len());

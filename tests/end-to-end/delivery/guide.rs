@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use attendance::ports::Webhook;
+use attendance::ports::{EventFormat, Webhook};
 use attendance::{Clock, Context, Event, EventId, FaceBox, FrameSize, Label, StudentId, SystemClock, Timestamp};
 use attendance_webhook::{HttpWebhook, Secrets, WebhookSettings};
+use attendance_wire::webhook::WebhookJson;
 use serde_json::{Value, json};
 
 const GUIDE: &str = include_str!("../../../docs/integration.md");
@@ -49,7 +50,8 @@ impl Program {
             timeout: Duration::from_secs(10),
             allow_private: true,
         };
-        let attempt = HttpWebhook::new(settings).expect("a webhook").deliver(event.id, &event.body(), at).await;
+        let attempt =
+            HttpWebhook::new(settings).expect("a webhook").deliver(event.id, &WebhookJson.body(event), at).await;
         let body = serde_json::from_str(&attempt.message).unwrap_or_else(|_| panic!("{attempt:?}"));
         (attempt.http_status.expect("an answer"), body)
     }

@@ -1,12 +1,13 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use attendance::{AttendanceSettings, Environment, EventId, EventRecord, EventStatus, Timestamp, compose};
+use attendance::{AttendanceSettings, Environment, EventId, EventStatus, OutboxEntry, Timestamp, compose};
 use attendance_embedded::Database;
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::Table;
 use jiff::tz::TimeZone;
+use strum::VariantArray;
 
 use crate::adapters::ports;
 use crate::places::Places;
@@ -36,8 +37,8 @@ pub(crate) enum Command {
 }
 
 fn status() -> impl TypedValueParser<Value = EventStatus> {
-    let words = [EventStatus::Pending, EventStatus::Sent, EventStatus::Dead].map(EventStatus::word);
-    PossibleValuesParser::new(words).map(|word| EventStatus::of_word(&word).expect("one of the words"))
+    let words = EventStatus::VARIANTS.iter().map(<&'static str>::from);
+    PossibleValuesParser::new(words).map(|word| word.parse().expect("one of the words"))
 }
 
 pub(crate) fn run(command: &Command, places: &Places, environment: &Environment) -> Result<ExitCode> {
@@ -82,7 +83,7 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
     })
 }
 
-fn listing(events: &[EventRecord]) -> Result<Table> {
+fn listing(events: &[OutboxEntry]) -> Result<Table> {
     let mut table = table(["event", "seen", "student", "status", "tries", "next try", "last answer"]);
     let local = |at: Timestamp| -> Result<String> {
         let at = jiff::Timestamp::from_millisecond(i64::try_from(at.millis())?)?;
@@ -97,9 +98,9 @@ fn listing(events: &[EventRecord]) -> Result<Table> {
             event.id.to_string(),
             local(event.accepted)?,
             event.student.clone(),
-            event.status.word().to_owned(),
+            event.status.to_string(),
             event.attempts.len().to_string(),
-            event.next_try.map_or_else(|| Ok(String::new()), local)?,
+            event.due().map_or_else(|| Ok(String::new()), local)?,
             answer,
         ]);
     }

@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use attendance::ports::{Acceptance, Claim, EventStore, StoreError};
+use attendance::ports::{Acceptance, EventFormat, EventStore, StoreError};
 use attendance::{
-    Attempt, AttemptOutcome, AttendanceSettings, Event, EventId, EventPage, EventRecord, EventStatus, NextStep, Ports,
+    AttemptOutcome, AttendanceSettings, Cooldown, Entries, Event, EventId, EventPage, EventStatus, OutboxEntry, Ports,
     RealtimeOptions, ReportStatus, Timestamp, compose,
 };
 use attendance_testkit::{Delivery, answered, delivered, face, failed, picture};
@@ -19,7 +19,7 @@ pub(crate) async fn seen_once(school: School) -> School {
     school
 }
 
-pub(crate) fn only(school: &School) -> EventRecord {
+pub(crate) fn only(school: &School) -> OutboxEntry {
     let mut events = school.events.all();
     assert_eq!(events.len(), 1);
     events.remove(0)
@@ -43,7 +43,7 @@ pub(crate) fn at_try(n: usize) -> impl Fn(&Delivery) -> attendance::Attempt + Se
 async fn tries_follow_the_schedule_until_one_arrives() {
     let school = seen_once(School::with_receiver(at_try(8))).await;
     for seconds in [5, 30, 120, 600, 3600, 3600, 3600] {
-        let wait = only(&school).next_try.expect("pending").since(school.now());
+        let wait = only(&school).due().expect("pending").since(school.now());
         let least = Duration::from_secs(seconds);
         assert!(wait >= least && wait <= least.mul_f64(1.2), "{wait:?} for {least:?}");
         school.clock.advance(wait - Duration::from_millis(1));
@@ -78,7 +78,7 @@ async fn retry_after_only_lengthens_a_wait() {
     for (asked, least) in [(1, 5), (90, 90)] {
         let asked = Some(Duration::from_secs(asked));
         let school = seen_once(School::with_receiver(move |d| failed(d.at, asked))).await;
-        let wait = only(&school).next_try.expect("pending").since(school.now()).as_secs();
+        let wait = only(&school).due().expect("pending").since(school.now()).as_secs();
         assert!((least..=least + 1).contains(&wait), "{wait}");
     }
 }
@@ -103,7 +103,7 @@ async fn gone_ends_the_event_at_once() {
 async fn a_receiver_that_stays_down_makes_the_event_dead_and_a_replay_revives_it() {
     let school = seen_once(School::with_receiver(at_try(31))).await;
     let accepted = school.now();
-    while let Some(next) = only(&school).next_try {
+    while let Some(next) = only(&school).due() {
         school.clock.advance(next.since(school.now()));
         assert_eq!(deliver_due(&school).await, 1);
     }
@@ -115,7 +115,7 @@ async fn a_receiver_that_stays_down_makes_the_event_dead_and_a_replay_revives_it
     let tries = dead.attempts.len();
     assert!((23..=28).contains(&tries), "{tries}");
 
-    assert!(school.events.replay(dead.id, school.now()).await.expect("replayed"));
+    assert!(school.entries().replay(dead.id, school.now()).await.expect("replayed"));
     for wait in [0, 6, 36, 144] {
         // The waits begin anew, and so does the day.
         school.wait(wait);
@@ -191,23 +191,23 @@ struct SlowEvents {
 
 #[async_trait::async_trait]
 impl EventStore for SlowEvents {
-    async fn accept(&self, event: &Event, cooldown: Duration, lease: Duration) -> Result<Acceptance, StoreError> {
+    async fn insert(&self, entry: OutboxEntry, cooldown: &Cooldown) -> Result<Acceptance, StoreError> {
         self.clock.advance(self.takes);
-        self.events.accept(event, cooldown, lease).await
+        self.events.insert(entry, cooldown).await
     }
 
-    async fn record(&self, id: EventId, attempt: &Attempt, next: NextStep) -> Result<(), StoreError> {
-        self.events.record(id, attempt, next).await
+    async fn swap(&self, entries: Vec<OutboxEntry>) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.events.swap(entries).await
     }
 
-    async fn claim_due(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
+    async fn get(&self, id: EventId) -> Result<Option<OutboxEntry>, StoreError> {
         self.clock.advance(self.takes);
-        self.events.claim_due(now, lease, limit).await
+        self.events.get(id).await
     }
 
-    async fn claim(&self, id: EventId, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
         self.clock.advance(self.takes);
-        self.events.claim(id, now, lease).await
+        self.events.due(now, limit).await
     }
 
     async fn list(
@@ -217,10 +217,6 @@ impl EventStore for SlowEvents {
         cursor: Option<EventId>,
     ) -> Result<EventPage, StoreError> {
         self.events.list(status, limit, cursor).await
-    }
-
-    async fn replay(&self, id: EventId, now: Timestamp) -> Result<bool, StoreError> {
-        self.events.replay(id, now).await
     }
 }
 
@@ -255,7 +251,7 @@ async fn an_event_whose_lease_may_be_over_is_left_to_the_next_claim() {
 #[tokio::test]
 async fn a_replay_during_a_try_has_a_round_of_its_own() {
     let events = attendance_testkit::FakeEvents::default();
-    let (replayed, tries) = (events.clone(), AtomicUsize::new(0));
+    let (replayed, tries) = (Entries::new(Arc::new(events.clone())), AtomicUsize::new(0));
     // A person replays the event while the receiver thinks about its last try.
     let school = School::over(attendance_testkit::FakeGallery::default(), events, move |d| {
         if tries.fetch_add(1, Ordering::SeqCst) == 1 {
@@ -273,6 +269,45 @@ async fn a_replay_during_a_try_has_a_round_of_its_own() {
     assert_eq!((event.status, event.round_attempts, event.attempts.len()), (EventStatus::Pending, 0, 2));
     school.wait(1);
     assert_eq!(deliver_due(&school).await, 1, "the replay's own try");
-    let wait = only(&school).next_try.expect("pending").since(school.now()).as_secs();
+    let wait = only(&school).due().expect("pending").since(school.now()).as_secs();
     assert!((5..=6).contains(&wait), "the waits begin anew: {wait}");
+}
+
+/// A format of a later version of the program.
+struct LaterFormat;
+
+impl EventFormat for LaterFormat {
+    fn body(&self, event: &Event) -> String {
+        json!({"version": 2, "id": event.id.to_string()}).to_string()
+    }
+}
+
+#[tokio::test]
+async fn every_try_and_replay_sends_the_stored_bytes_also_after_the_format_changed() {
+    let school = seen_once(School::with_receiver(at_try(3))).await;
+    let entry = only(&school);
+    // The next version of the program, over the same storage.
+    let ports = Ports { format: Arc::new(LaterFormat), wakeups: None, ..school.ports.clone() };
+    let use_cases = compose(ports, AttendanceSettings::default());
+    let realtime = use_cases.with_engine(school.engine.clone()).realtime;
+    let deliverer = use_cases.deliverer.expect("there is a webhook");
+    for _ in 0..2 {
+        school.wait(60);
+        assert_eq!(deliverer.deliver_due(10).await.expect("claimed"), 1);
+    }
+    assert_eq!(only(&school).status, EventStatus::Sent);
+    assert!(school.entries().replay(entry.id, school.now()).await.expect("replayed"));
+    assert_eq!(deliverer.deliver_due(10).await.expect("claimed"), 1);
+    let sent = school.webhook.deliveries();
+    assert_eq!(sent.len(), 4);
+    assert!(sent.iter().all(|delivery| delivery.body == entry.body && delivery.body.contains("attendance.recognized")));
+
+    // What is accepted from now on is rendered by the new one.
+    school.wait(60);
+    realtime.observe(picture("frame", &[face(1, 0.0)]), RealtimeOptions::default()).await.expect("observed");
+    let latest = school.webhook.deliveries().pop().expect("sent");
+    assert_eq!(
+        latest.body,
+        LaterFormat.body(&Event { id: latest.id, ..attendance_testkit::sighting("siswaA", latest.at) })
+    );
 }

@@ -1,7 +1,9 @@
 //! The use cases, over fakes that hold state.
 
+mod cooldown;
 mod deliver;
 mod enroll;
+mod entry;
 mod gallery;
 mod realtime;
 mod recognize;

@@ -201,7 +201,7 @@ async fn a_failed_delivery_is_reported_and_queued() {
     assert_eq!(reports(&outcome), [("siswaA".into(), report)]);
     assert_eq!(pushed(&school)[0]["dispatch"]["status"], "failed");
     let event = school.events.all().pop().expect("stored");
-    let next = event.next_try.expect("tried again").since(school.now());
+    let next = event.due().expect("tried again").since(school.now());
     assert_eq!(event.status, EventStatus::Pending);
     assert!(next >= Duration::from_secs(5) && next <= Duration::from_secs(6), "{next:?}");
 }

@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attendance::{
-    Attempt, AttendanceSettings, Clock, Deliverer, EnrollError, Enroller, MultiFace, Outbox, Ports, Realtime, Receipt,
-    Recognition, RecognizeError, Recognizer, StudentId, compose,
+    Attempt, AttendanceSettings, Clock, Deliverer, EnrollError, Enroller, Entries, MultiFace, Outbox, Ports, Realtime,
+    Receipt, Recognition, RecognizeError, Recognizer, StudentId, compose,
 };
 use attendance_testkit::{
     Delivery, FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWakeups, FakeWebhook, delivered,
 };
+use attendance_wire::webhook::WebhookJson;
 use bytes::Bytes;
 
 /// The time at which every test begins, in milliseconds.
@@ -55,6 +56,7 @@ impl School {
             gallery: Arc::new(gallery.clone()),
             events: Arc::new(events.clone()),
             push: Arc::new(push.clone()),
+            format: Arc::new(WebhookJson),
             webhook: Some(webhook.clone()),
             wakeups: Some(Arc::new(wakeups.clone())),
             clock: clock.clone(),
@@ -82,6 +84,11 @@ impl School {
         let ports = Ports { webhook: None, ..self.ports.clone() };
         self.realtime = compose(ports, AttendanceSettings::default()).with_engine(self.engine.clone()).realtime;
         self
+    }
+
+    /// The entries of the outbox, as another process has them.
+    pub(crate) fn entries(&self) -> Entries {
+        Entries::new(self.ports.events.clone())
     }
 
     pub(crate) fn enroller(&self, multi_face: MultiFace) -> Arc<Enroller> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use attendance::ports::EventStore;
 use attendance::{EventId, EventStatus, NextStep, RealtimeOptions, Timestamp, Wakeup};
 use attendance_testkit::{FakeEvents, FakeGallery, delivered, face, failed, picture};
 
@@ -45,7 +44,7 @@ async fn run(school: &School) -> Vec<(Timestamp, usize)> {
 async fn a_failed_first_try_sends_one_wakeup_for_the_next() {
     let school = seen_once(School::with_receiver(|d| failed(d.at, Some(Duration::from_secs(90))))).await;
     let (event, (wakeup, wait)) = (only(&school), sent(&school));
-    assert_eq!((wakeup.event_id, Some(wakeup.due)), (event.id, event.next_try));
+    assert_eq!((wakeup.event_id, Some(wakeup.due)), (event.id, event.due()));
     assert_eq!(wait, Duration::from_secs(90), "the receiver's Retry-After");
     assert!(seen_once(School::new()).await.wakeups.take().is_empty(), "nothing is left to do for what was sent");
 }
@@ -96,7 +95,7 @@ async fn a_wakeup_waits_while_somebody_else_tries() {
     school.clock.advance(wait);
     let lease = school.deliverer.lease();
     // Somebody who was killed in the middle.
-    school.events.claim(wakeup.event_id, school.now(), lease).await.expect("claimed");
+    school.entries().claim(wakeup.event_id, school.now(), lease).await.expect("claimed");
     wake(&school, wakeup).await;
     assert_eq!((tries(&school), sent(&school)), (1, (wakeup, lease)));
     school.clock.advance(lease);
@@ -124,7 +123,7 @@ async fn a_store_that_fails_costs_no_wakeup() {
     school.events.set_down(false);
     assert_eq!(only(&school).status, EventStatus::Pending);
     school.clock.advance(wait);
-    school.events.record(again.event_id, &delivered(school.now()), NextStep::Sent).await.expect("recorded");
+    school.entries().record(only(&school), &delivered(school.now()), NextStep::Sent).await.expect("recorded");
     wake(&school, again).await;
     assert_eq!(tries(&school), 2, "what ended is not tried");
     assert!(school.wakeups.take().is_empty());
@@ -150,7 +149,7 @@ async fn what_nobody_was_woken_for_is_found_when_it_is_overdue() {
     school.wakeups.set_down(true);
     let school = seen_once(school).await;
     school.wakeups.set_down(false);
-    let due = only(&school).next_try.expect("pending");
+    let due = only(&school).due().expect("pending");
     school.clock.advance(due.since(school.now()) + Duration::from_secs(119));
     assert_eq!(school.deliverer.wake_overdue(10).await.expect("looked"), 0, "its wakeup may be about to arrive");
     school.wait(1);

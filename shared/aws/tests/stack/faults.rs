@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use attendance::ports::{Acceptance, Enrolled, Enrollment, EnrollmentId, EventStore, GalleryStore, StoreError};
 use attendance::{
-    Context, Event, EventId, EventStatus, FaceBox, FrameSize, Label, ModelId, NextStep, PhotoDigest, PhotoFormat,
-    StudentId, Timestamp,
+    Cooldown, Entries, EventStatus, ModelId, NextStep, OutboxEntry, PhotoDigest, PhotoFormat, StudentId, Timestamp,
 };
 use attendance_aws::Aws;
 use attendance_testkit::contract::{event_store, gallery_store, opener};
-use attendance_testkit::{delivered, face};
+use attendance_testkit::{delivered, face, sighting};
 use bytes::Bytes;
 
 use crate::proxy::{Fault, Proxy};
@@ -29,16 +28,12 @@ fn enrollment(name: &str, photo: &str) -> Enrollment {
     }
 }
 
-fn event(at: u64) -> Event {
-    Event {
-        id: EventId::generate(),
-        label: Label::Student(StudentId::parse("siswaA").expect("a valid id")),
-        distance: Some(0.3),
-        at: Timestamp::from_millis(at),
-        frame: FrameSize { width: 4, height: 3 },
-        face_box: FaceBox { top: 0, right: 2, bottom: 2, left: 0 },
-        context: Context::default(),
-    }
+const COOLDOWN: Duration = Duration::from_secs(5);
+
+/// The entry of a student who is seen then, with its cooldown.
+fn accepted(at: u64) -> (OutboxEntry, Cooldown) {
+    let event = sighting("siswaA", Timestamp::from_millis(at));
+    (OutboxEntry::accepted(&event, "body".into(), Duration::from_secs(13)), Cooldown::of(&event, COOLDOWN))
 }
 
 async fn behind_a_proxy() -> (Proxy, Aws) {
@@ -101,16 +96,17 @@ async fn an_enrolment_whose_answer_is_lost_is_one_enrolment() {
 #[tokio::test]
 async fn an_event_whose_answer_is_lost_is_accepted_once() {
     let (proxy, aws) = behind_a_proxy().await;
-    let (events, first) = (aws.events(), event(1_700_000_000_000));
-    let cooldown = Duration::from_secs(5);
+    let (events, (first, cooldown)) = (aws.events(), accepted(1_700_000_000_000));
     proxy.inject(|name, before| (name == "TransactWriteItems" && before == 0).then_some(Fault::LostAnswer));
-    let accepted = events.accept(&first, cooldown, Duration::from_secs(13)).await.expect("accepted");
-    assert_eq!(accepted, Acceptance::Accepted, "it does not meet its own cooldown");
-    let second = events.accept(&event(1_700_000_001_000), cooldown, Duration::from_secs(13)).await.expect("answered");
+    let acceptance = events.insert(first.clone(), &cooldown).await.expect("accepted");
+    assert_eq!(acceptance, Acceptance::Accepted(Box::new(first.clone())), "it does not meet its own cooldown");
+    let (second, cooldown) = accepted(1_700_000_001_000);
+    let second = events.insert(second, &cooldown).await.expect("answered");
     assert_eq!(second, Acceptance::Cooling { left: Duration::from_secs(4) });
 
     proxy.inject(|name, before| (name == "PutItem" && before == 0).then_some(Fault::LostAnswer));
-    events.record(first.id, &delivered(first.at), NextStep::Sent).await.expect("recorded");
+    let attempt = delivered(first.accepted);
+    Entries::new(events.clone()).record(first, &attempt, NextStep::Sent).await.expect("recorded");
     let page = events.list(Some(EventStatus::Sent), 10, None).await.expect("listed");
     assert_eq!(page.events[0].attempts.len(), 1, "the try is recorded once");
 }
@@ -124,7 +120,8 @@ async fn a_store_that_does_not_answer_leaves_nothing() {
     });
     let refused = aws.gallery().enroll(enrollment("siswaA", "a")).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    let refused = aws.events().accept(&event(1), Duration::from_secs(5), Duration::from_secs(13)).await;
+    let (entry, cooldown) = accepted(1_700_000_000_000);
+    let refused = aws.events().insert(entry, &cooldown).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     proxy.inject(|_, _| None);
     assert_eq!(aws.gallery().counts().await.expect("counts").encodings, 0);

@@ -8,6 +8,7 @@ use attendance::ports::{FaceEngine, Purpose, ScanError, Webhook};
 use attendance::{AttendanceSettings, ModelId, Ports, Scan, compose};
 use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
 use attendance_testkit::{FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWebhook, delivered};
+use attendance_wire::webhook::WebhookJson;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -88,6 +89,7 @@ impl Service {
             gallery: Arc::new(gallery.clone()),
             events: Arc::new(events.clone()),
             push: told.clone(),
+            format: Arc::new(WebhookJson),
             webhook: enabled.then(|| webhook.clone() as Arc<dyn Webhook>),
             wakeups: None,
             clock: clock.clone(),

@@ -9,7 +9,7 @@ pub struct RetryPolicy {
     give_up_after: Duration,
 }
 
-/// A text is no schedule; the message says what is allowed.
+/// A text is not a schedule. The message says what is expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a duration is a whole number with a unit, s, m, h or d, greater than zero, as in `30s`; a schedule is a list of them, as in `5s,30s,2m`"
@@ -21,7 +21,7 @@ impl RetryPolicy {
     /// the event was accepted, or replayed.
     ///
     /// # Errors
-    /// [`InvalidSchedule`] where there is no wait.
+    /// [`InvalidSchedule`] if there is no wait.
     pub fn new(waits: Vec<Duration>, give_up_after: Duration) -> Result<Self, InvalidSchedule> {
         if waits.is_empty() { Err(InvalidSchedule) } else { Ok(Self { waits, give_up_after }) }
     }
@@ -32,7 +32,7 @@ impl RetryPolicy {
         &self.waits
     }
 
-    /// After how long, counted from the first try of a round, an event is given up.
+    /// How long after the start of a round an event is given up.
     #[must_use]
     pub fn give_up_after(&self) -> Duration {
         self.give_up_after
@@ -41,7 +41,7 @@ impl RetryPolicy {
     /// Returns the duration in a text such as `5s`, `10m`, `1h` or `2d`.
     ///
     /// # Errors
-    /// [`InvalidSchedule`] where it is anything else.
+    /// [`InvalidSchedule`] if it is anything else.
     pub fn parse_duration(text: &str) -> Result<Duration, InvalidSchedule> {
         let text = text.trim();
         let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(InvalidSchedule)?;
@@ -63,15 +63,15 @@ impl RetryPolicy {
     /// Returns the waits in a text such as `5s,30s,2m`.
     ///
     /// # Errors
-    /// [`InvalidSchedule`] where a part is no duration.
+    /// [`InvalidSchedule`] if a part is not a duration.
     pub fn parse_waits(text: &str) -> Result<Vec<Duration>, InvalidSchedule> {
         text.split(',').map(Self::parse_duration).collect()
     }
 
-    /// Where an event goes after its `tries`-th try of this round (1 is the first), which began with `round_started`.
+    /// What happens to an event after the `tries`-th try (1 is the first) of the round that started at `round_started`.
     ///
-    /// `jitter`, from 0 to 1, spreads the wait between its full length and a fifth more, so that events which failed
-    /// together do not come back together. A receiver's `Retry-After` only lengthens a wait.
+    /// `jitter`, from 0 to 1, spreads the wait between its full length and a fifth more, so that events that failed
+    /// together do not come back together. A receiver's `Retry-After` can only lengthen a wait.
     #[must_use]
     pub fn next_step(
         &self,
