@@ -1,15 +1,12 @@
-//! The function that enrols the pictures dropped into the bucket under `known_faces/`, of which a queue tells it.
+//! The function that enrols the pictures put into the bucket under `known_faces/`, of which a queue notifies it.
 
-mod settle;
-
-use attendance::{Ports, UseCases, compose};
-use attendance_aws::Inbox;
+use attendance::{BulkEnroller, Ports};
+use attendance_aws::S3Inbox;
 use attendance_lambda::Container;
 use aws_lambda_events::s3::S3EventRecord;
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Deserialize;
-use settle::Settler;
 
 /// What S3 puts into the queue. The message by which it tries out a queue has no records.
 #[derive(Deserialize)]
@@ -21,24 +18,23 @@ struct Notification {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
-    let UseCases { ports, settings, .. } = container.compose()?;
-    let use_cases = compose(Ports { gallery: container.aws.bulk_gallery(), ..ports }, settings);
+    let use_cases = container.compose()?;
     let enroller = attendance_lambda_faces::with_engine(&container, &use_cases)?.enroller;
     let Ports { push, clock, .. } = use_cases.ports;
-    let settler = Settler { inbox: container.aws.inbox(), enroller, push, clock };
-    let settle = async |event: LambdaEvent<SqsEvent>| -> Result<(), Error> {
+    let bulk = BulkEnroller::new(container.aws.inbox(), enroller, push, clock);
+    let work = async |event: LambdaEvent<SqsEvent>| -> Result<(), Error> {
         for message in event.payload.records {
             let notification: Notification = serde_json::from_str(message.body.as_deref().unwrap_or_default())?;
             for record in notification.records {
-                let key = record.s3.object.key.as_deref().and_then(Inbox::decode_key);
+                let key = record.s3.object.key.as_deref().and_then(S3Inbox::decode_key);
                 let key = key.ok_or("a notification without a readable key")?;
-                // An error leaves the message in the queue: it comes again, and at last lies among the dead letters.
-                let told =
-                    |error: &Error| tracing::error!(key, ?error, "a picture could not be settled; it comes again");
-                settler.settle(&key).await.inspect_err(told)?;
+                // An error leaves the message in the queue. It comes again, and ends among the dead letters.
+                bulk.reconcile(&key).await.inspect_err(|error| {
+                    tracing::error!(key, ?error, "could not bring an object to its end; its notification comes again");
+                })?;
             }
         }
         Ok(())
     };
-    lambda_runtime::run(service_fn(settle)).await
+    lambda_runtime::run(service_fn(work)).await
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use attendance::{BulkEntry, BulkRefusal, StudentId};
+use attendance::{BulkEntry, Refusal, RefusalCode, StudentId};
 use walkdir::WalkDir;
 
 /// The content of an enrolment folder, by path.
@@ -12,7 +12,7 @@ pub(crate) struct KnownFaces {
     /// Pictures with their students.
     pub(crate) pictures: Vec<(StudentId, PathBuf)>,
     /// Files that look meant for enrolment and cannot be enrolled. Paths are relative to the folder.
-    pub(crate) refused: Vec<(String, BulkRefusal)>,
+    pub(crate) refused: Vec<(String, Refusal)>,
 }
 
 impl KnownFaces {
@@ -35,7 +35,8 @@ impl KnownFaces {
             let name = parts.join("/");
             if let Some(fault) = fault {
                 if !parts.iter().any(|part| part.starts_with('.')) {
-                    found.refused.push((name, BulkRefusal::Unreadable(fault)));
+                    let msg = format!("it cannot be read ({fault})");
+                    found.refused.push((name, Refusal::new(RefusalCode::InvalidImage, msg)));
                 }
                 continue;
             }

@@ -1,8 +1,11 @@
-//! `POST /uploads`: a picture larger than an invocation takes is put into the bucket by the client himself, and takes
-//! the bulk path from there.
+//! `POST /uploads`: the client itself puts a picture larger than an invocation takes into the bucket, from where it is
+//! enrolled like any other in the inbox.
 
-use attendance::{BulkEntry, StudentId};
-use attendance_aws::Inbox;
+use std::sync::Arc;
+
+use attendance::ports::InboxKey;
+use attendance::{BulkEntry, MAX_PICTURE_BYTES, StudentId};
+use attendance_aws::S3Inbox;
 use attendance_http::{ApiError, Code, described};
 use axum::Json;
 use axum::body::Bytes;
@@ -14,9 +17,6 @@ use utoipa::openapi::{RefOr, Response};
 use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// The largest picture that is enrolled, in bytes.
-const LIMIT: u64 = 20 << 20;
 
 /// What is to be uploaded.
 #[derive(Deserialize, ToSchema)]
@@ -44,7 +44,7 @@ struct Granted {
     key: String,
 }
 
-pub(crate) fn documented(inbox: Inbox) -> OpenApiRouter {
+pub(crate) fn documented(inbox: Arc<S3Inbox>) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(upload)).with_state(inbox)
 }
 
@@ -72,17 +72,21 @@ impl IntoResponses for UploadErrors {
     request_body(content = Wanted, content_type = "application/json"),
     responses(UploadErrors, (status = 200, body = Granted, description = "the request to be sent")),
 )]
-async fn upload(State(inbox): State<Inbox>, body: Result<Bytes, BytesRejection>) -> Result<Json<Granted>, ApiError> {
+async fn upload(
+    State(inbox): State<Arc<S3Inbox>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Granted>, ApiError> {
     let example = r#"send {"student_id": "siswaA", "name": "front.jpg", "size": 5242880} as JSON"#;
     let wanted: Option<Wanted> = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
     let Wanted { student_id, name, size } = wanted.ok_or_else(|| ApiError::new(Code::InvalidParameter, example))?;
     let student = StudentId::parse(&student_id)?;
-    if !(1..=LIMIT).contains(&size) {
-        let msg = format!("size must be from 1 to {LIMIT}, the bytes of the picture");
-        return Err(ApiError::new(if size > LIMIT { Code::ImageTooLarge } else { Code::InvalidParameter }, msg));
+    let limit = MAX_PICTURE_BYTES as u64;
+    if !(1..=limit).contains(&size) {
+        let msg = format!("size must be from 1 to {limit}, the bytes of the picture");
+        return Err(ApiError::new(if size > limit { Code::ImageTooLarge } else { Code::InvalidParameter }, msg));
     }
-    let path = format!("{student}/{name}");
-    let content_type = match (BulkEntry::of(&path), name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase())) {
+    let key = InboxKey::of(&student, &name);
+    let content_type = match (BulkEntry::of(key.path()), name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase())) {
         (BulkEntry::Picture(_), Some(extension)) if extension == "png" => "image/png",
         (BulkEntry::Picture(_), Some(extension)) if extension == "webp" => "image/webp",
         (BulkEntry::Picture(_), _) => "image/jpeg",
@@ -91,8 +95,7 @@ async fn upload(State(inbox): State<Inbox>, body: Result<Bytes, BytesRejection>)
             return Err(ApiError::new(Code::InvalidParameter, msg));
         }
     };
-    let upload = inbox.presign(&student, &name, content_type, size).await?;
-    let key = format!("{}{path}", Inbox::FOLDER);
+    let upload = inbox.presign(&key, content_type, size).await?;
     let headers = upload.headers.into_iter().collect();
-    Ok(Json(Granted { ok: true, url: upload.url, method: upload.method, headers, key }))
+    Ok(Json(Granted { ok: true, url: upload.url, method: upload.method, headers, key: key.to_string() }))
 }

@@ -3,45 +3,59 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ports::{
-    Enrolled, Enrollment, EnrollmentId, FaceEngine, GalleryStore, Purpose, Push, ScanError, StoreError,
+    Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, FaceEngine, GalleryStore, Purpose, Push, ScanError,
+    StoreError,
 };
-use crate::{Clock, Face, Message, PhotoDigest, StudentId};
+use crate::{Clock, Face, Message, PhotoDigest, Refusal, RefusalCode, StudentId};
 
-/// What happens to an enrolment photograph that shows several people.
+/// What to do with an enrolment photograph that shows several people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MultiFace {
-    /// It is refused: nobody can tell who the student is.
+    /// Refuse it: nobody can tell which of them is the student.
     #[default]
     Reject,
-    /// The largest face is the student.
+    /// Store the largest face.
     Largest,
-    /// Every face is stored under the student, as the replaced service did.
+    /// Store every face under the student, as the replaced service did.
     All,
 }
 
 /// Why a photograph was not enrolled. The messages are for the person who sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollError {
-    /// Nobody in it.
+    /// It shows nobody.
     #[error(
         "no face was found in the image; send a photograph that shows one face clearly, at least {min_size} pixels wide"
     )]
     NoFace {
-        /// The smallest face that was looked for in this picture, in pixels.
+        /// The smallest face that was searched for in this photograph, in pixels.
         min_size: u32,
     },
-    /// Several people in it.
+    /// It shows several people, and [`MultiFace::Reject`] is set.
     #[error("the image shows {count} faces; send a photograph of the student alone")]
     MultipleFaces {
-        /// How many.
+        /// The number of faces.
         count: usize,
     },
-    /// The picture could not be scanned.
+    /// It could not be scanned.
     #[error(transparent)]
     Scan(#[from] ScanError),
-    /// The store did not do its work; nothing was stored.
+    /// The store failed; nothing was stored.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl EnrollError {
+    /// Why the photograph is refused; `None` if the fault is not the photograph's, so that a later try may succeed.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::NoFace { .. } => Some(Refusal::new(RefusalCode::NoFace, self.to_string())),
+            Self::MultipleFaces { .. } => Some(Refusal::new(RefusalCode::MultipleFaces, self.to_string())),
+            Self::Scan(error) => error.refusal(),
+            Self::Store(_) => None,
+        }
+    }
 }
 
 /// What an enrolment came to.
@@ -49,9 +63,9 @@ pub enum EnrollError {
 pub struct Receipt {
     /// The student.
     pub student: StudentId,
-    /// Embeddings stored for this picture, now or when it was first sent.
+    /// Embeddings stored for this photograph, now or when it was first sent.
     pub saved: usize,
-    /// Whether the picture was new.
+    /// Whether the photograph was new.
     pub new: bool,
 }
 
@@ -77,14 +91,19 @@ impl Enroller {
         Self { engine, store, push, clock, multi_face }
     }
 
-    /// Enrols one photograph, and returns what was stored. The same bytes for the same student are stored once: a repeat
-    /// returns what the first returned.
+    /// Enrols one photograph and returns what is stored for it. The same bytes for the same student are stored once: a
+    /// repeat returns what the first enrolment did.
     ///
     /// # Errors
     /// [`EnrollError`]; nothing was stored.
-    pub async fn enroll(&self, student: &StudentId, photo: Bytes) -> Result<Receipt, EnrollError> {
+    pub async fn enroll(
+        &self,
+        student: &StudentId,
+        photo: Bytes,
+        origin: EnrollmentOrigin,
+    ) -> Result<Receipt, EnrollError> {
         let digest = PhotoDigest::of(&photo);
-        if let Some(Enrolled { saved, .. }) = self.store.find(student, &digest).await? {
+        if let Some(Enrolled { saved, .. }) = self.store.find(student, &digest, &origin).await? {
             return Ok(Receipt { student: student.clone(), saved, new: false });
         }
         let scan = self.engine.scan(photo.clone(), Purpose::Enroll).await?;
@@ -94,6 +113,7 @@ impl Enroller {
             id: EnrollmentId::generate(),
             student: student.clone(),
             digest,
+            origin,
             photo: Some((scan.format, photo)),
             model: self.engine.model().clone(),
             faces: faces.into_iter().map(|face| (face.embedding, face.crop)).collect(),
@@ -103,7 +123,7 @@ impl Enroller {
         if new {
             let message = Message::Enrolled { student_id: student.clone(), saved, ts: at.seconds() };
             if let Err(error) = self.push.publish(&message).await {
-                tracing::warn!(%student, ?error, "watchers were not told of an enrolment");
+                tracing::warn!(%student, ?error, "could not tell the watchers of an enrolment");
             }
         }
         Ok(Receipt { student: student.clone(), saved, new })

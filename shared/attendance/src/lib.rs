@@ -3,8 +3,9 @@
 //! Nothing here knows of HTTP, AWS, SQLite or neural networks. The outside is reached through the traits of
 //! [`ports`]; `shared/vision`, `shared/embedded` and `shared/webhook` implement them, `shared/http` calls the use cases.
 //!
-//! One picture's way: [`Enroller`] turns a photograph into stored embeddings; [`Recognizer`] names the faces of a
-//! picture against the [`Gallery`]; [`Realtime`] does the same and tells the Attendance API and the watchers;
+//! One picture's way: [`Enroller`] turns a photograph into stored embeddings, [`BulkEnroller`] does so with those that people
+//! put into an inbox; [`Recognizer`] names the faces of a picture against the [`Gallery`]; [`Realtime`] does the same and
+//! tells the Attendance API and the watchers;
 //! [`Deliverer`] accepts events and delivers them, and [`Outbox`] shows them to a person. [`compose`] builds them all over
 //! the adapters of one deployment.
 
@@ -24,10 +25,11 @@ mod outbox;
 pub mod ports;
 mod realtime;
 mod recognize;
+mod refusal;
 mod settings;
 mod student;
 
-pub use bulk::{BulkEntry, BulkRefusal};
+pub use bulk::{BulkEnroller, BulkEntry, BulkError, MAX_PICTURE_BYTES};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use compose::{FaceUseCases, Ports, UseCases, compose};
 pub use enroll::{EnrollError, Enroller, MultiFace, Receipt};
@@ -48,5 +50,6 @@ pub use outbox::{
 };
 pub use realtime::{Dispatch, Realtime, RealtimeError, RealtimeOptions, RealtimeOutcome};
 pub use recognize::{Recognition, RecognizeError, Recognizer, Sighting};
+pub use refusal::{Refusal, RefusalCode};
 pub use settings::AttendanceSettings;
 pub use student::{InvalidStudentId, Roster, StudentId};

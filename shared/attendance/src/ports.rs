@@ -6,12 +6,16 @@
 mod engine;
 mod events;
 mod gallery;
+mod inbox;
 mod push;
 mod store;
 
 pub use engine::{FaceEngine, Purpose, ScanError};
 pub use events::{Acceptance, EventFormat, EventStore, Wakeups, Webhook};
-pub use gallery::{Change, Enrolled, Enrollment, EnrollmentId, GalleryCounts, GalleryStore, GalleryVersion};
+pub use gallery::{
+    Change, Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryCounts, GalleryStore, GalleryVersion,
+};
+pub use inbox::{Inbox, InboxKey, InboxObject, ObjectRevision};
 pub use push::{Push, Subscription, Watch};
 pub use store::StoreError;
 

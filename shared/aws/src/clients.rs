@@ -7,9 +7,9 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
-use crate::objects::Bucket;
+use crate::bucket::Bucket;
 use crate::table::Table;
-use crate::{ApiGatewayPush, AwsSettings, DynamoEvents, DynamoGallery, Inbox, SecretError, SqsWakeups};
+use crate::{ApiGatewayPush, AwsSettings, DynamoEvents, DynamoGallery, S3Inbox, SecretError, SqsWakeups};
 
 /// Every client, made once per container. Cheap to clone.
 #[derive(Clone)]
@@ -26,18 +26,18 @@ impl Aws {
     pub async fn new(settings: &AwsSettings) -> Self {
         let config = sdk_config(settings.endpoint.as_deref()).await;
         let s3 = aws_sdk_s3::config::Builder::from(&config)
-            // A local stack has no host name a bucket.
+            // A local stack has no host name per bucket.
             .force_path_style(settings.endpoint.is_some())
             .build();
         let mut gateway = aws_sdk_apigatewaymanagement::config::Builder::from(&config);
         gateway.set_endpoint_url(settings.push_endpoint.clone());
         let gateway = gateway
-            // A watcher that cannot be reached now is passed over: its client resumes.
+            // A watcher that cannot be reached now is skipped: its client resumes.
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(3)).build())
             .build();
         let queues = aws_sdk_sqs::config::Builder::from(&config)
-            // A request waits for it, and a wakeup that is lost is sent again by the clock.
+            // A request waits for it, and the schedule sends a lost wakeup again.
             .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(2)).build())
             .build();
         Self {
@@ -52,13 +52,7 @@ impl Aws {
     /// Who is enrolled.
     #[must_use]
     pub fn gallery(&self) -> Arc<DynamoGallery> {
-        Arc::new(DynamoGallery::new(self.table.clone(), self.bucket.clone(), true))
-    }
-
-    /// Who is enrolled, for pictures that are only enrolled for as long as their object lies in the bucket.
-    #[must_use]
-    pub fn bulk_gallery(&self) -> Arc<DynamoGallery> {
-        Arc::new(DynamoGallery::new(self.table.clone(), self.bucket.clone(), false))
+        Arc::new(DynamoGallery::new(self.table.clone(), self.bucket.clone()))
     }
 
     /// The outbox and the cooldowns.
@@ -70,7 +64,7 @@ impl Aws {
     /// The queue of events that wait for their next try.
     ///
     /// # Errors
-    /// [`SettingError::Missing`] where the queue is not named.
+    /// [`SettingError::Missing`] if the queue is not named.
     pub fn wakeups(&self) -> Result<Arc<SqsWakeups>, SettingError> {
         let queue = self.delivery_queue.clone().ok_or(SettingError::Missing("ATTENDANCE_DELIVERY_QUEUE"))?;
         Ok(Arc::new(SqsWakeups::new(self.queues.clone(), queue)))
@@ -82,15 +76,15 @@ impl Aws {
         Arc::new(ApiGatewayPush::new(self.table.clone(), self.gateway.clone()))
     }
 
-    /// The pictures that were dropped into the bucket.
+    /// The pictures that people put into the bucket.
     #[must_use]
-    pub fn inbox(&self) -> Inbox {
-        Inbox::new(self.bucket.clone(), self.bulk_gallery())
+    pub fn inbox(&self) -> Arc<S3Inbox> {
+        Arc::new(S3Inbox::new(self.bucket.clone(), self.gallery()))
     }
 }
 
-/// The process's variables, and those of the secret `ATTENDANCE_SECRET_ARN` (a JSON object of texts by variable name) where
-/// the process has none.
+/// The process's variables, and those of the secret `ATTENDANCE_SECRET_ARN` (a JSON object of texts by variable name)
+/// that the process lacks.
 ///
 /// # Errors
 /// [`SecretError`].

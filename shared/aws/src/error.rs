@@ -1,10 +1,10 @@
-/// The secret that holds some of the variables cannot be read.
+/// The secret that holds some of the variables could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the secret {arn} cannot be read")]
 pub struct SecretError {
-    /// Where it lies.
+    /// The secret's ARN.
     pub arn: String,
-    /// Why.
+    /// The cause.
     #[source]
     pub cause: Box<dyn std::error::Error + Send + Sync>,
 }

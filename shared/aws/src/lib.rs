@@ -7,7 +7,8 @@
 //! partition (pk)     row (sk)                     what
 //! gallery#<shard>    version                      number of the shard's last change, and what it counts
 //!                    student#<id>                 a student and the embeddings stored for him
-//!                    face#<id>#<digest>           one picture's embeddings; `version` is the change that added them
+//!                    face#<id>#<digest>           one picture's embeddings and who asks for them; `version` is the
+//!                                                 change that added them
 //!                    gone#<id>#<enrolment>        an erased picture; `version` is the change that erased it
 //! cooldown#<key>     cooldown                     when the last event of this key was accepted
 //! event#<shard>      <event id>                   an accepted event with its tries
@@ -23,34 +24,33 @@
 //!
 //! ```text
 //! bucket
-//! photos/<student>/<digest>-<enrolment>.<ext>       a picture as it came
+//! photos/<student>/<digest>-<enrolment>.<ext>       a picture as it was sent
 //! photos/<student>/<digest>-<enrolment>-<n>.face.jpg  the faces cut out of it
-//! snapshots/<model>.gallery                         the gallery, packed; see `snapshot.rs`
-//! known_faces/<student>/<name>                      pictures dropped for bulk enrolment
+//! snapshots/<model>.gallery                         the gallery, packed; see `gallery/snapshot.rs`
+//! known_faces/<student>/<name>                      the inbox: pictures put there to be enrolled
 //! reports/<student>/<name>.json                     why one of them was refused
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod bucket;
 mod clients;
 mod error;
 mod events;
 mod gallery;
 mod inbox;
-mod objects;
 mod push;
 mod settings;
-mod snapshot;
 mod table;
 mod wakeups;
 
+pub use bucket::Upload;
 pub use clients::{Aws, environment};
 pub use error::SecretError;
 pub use events::DynamoEvents;
 pub use gallery::{DynamoGallery, SHARDS};
-pub use inbox::{Inbox, InboxObject};
-pub use objects::Upload;
+pub use inbox::S3Inbox;
 pub use push::{ApiGatewayPush, MAX_MESSAGE_BYTES};
 pub use settings::AwsSettings;
 pub use wakeups::SqsWakeups;

@@ -1,23 +1,29 @@
-use std::collections::HashMap;
+mod expression;
+mod query;
+mod row;
+
 use std::fmt::Debug;
 
 use attendance::ports::StoreError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
+    CancellationReason, Delete, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem, Update,
 };
 use sha2::{Digest, Sha256};
 
 use crate::backoff::Backoff;
 
-/// A row: its attributes by name.
-pub(crate) type Row = HashMap<String, AttributeValue>;
+pub(crate) use expression::Expression;
+pub(crate) use query::Query;
+pub(crate) use row::{Row, from_row, key, n, number, s, size, text, to_row};
 
-/// The table, and what every adapter does with it in the same way.
+/// The table, through which every request to DynamoDB goes.
+///
+/// Reads are consistent. A write waits for the transactions that are in its way and for throttling to end, as long as
+/// somebody who waits for an answer has patience.
 #[derive(Clone)]
 pub(crate) struct Table {
     pub(crate) client: Client,
@@ -27,7 +33,8 @@ pub(crate) struct Table {
 /// Why a transaction was not committed.
 #[derive(Debug)]
 pub(crate) enum NotCommitted {
-    /// A condition does not hold; the reasons are in the order of the writes, with the row as it is where asked for.
+    /// A condition does not hold. The reasons are in the order of the writes, with the row as it is if that was asked
+    /// for.
     Condition(Vec<CancellationReason>),
     Store(StoreError),
 }
@@ -40,11 +47,12 @@ pub(crate) enum Written {
 }
 
 impl Table {
+    /// The table of this name.
     pub(crate) fn new(client: Client, name: String) -> Self {
         Self { client, name }
     }
 
-    /// The row as of now, or `None`.
+    /// The row as of now; `None` if there is none.
     pub(crate) async fn get(&self, pk: &str, sk: &str) -> Result<Option<Row>, StoreError> {
         let request = self.client.get_item().table_name(&self.name).set_key(Some(key(pk, sk))).consistent_read(true);
         Ok(request.send().await.map_err(StoreError::unavailable)?.item)
@@ -68,8 +76,8 @@ impl Table {
         }
     }
 
-    /// Commits all of these writes or none. `token` names this try of this content: where an answer is lost and the
-    /// request repeated, DynamoDB commits once.
+    /// Commits all of these writes or none. `token` identifies this try of this content: if an answer is lost and the
+    /// request is repeated, DynamoDB commits once.
     pub(crate) async fn transact(&self, writes: Vec<TransactWriteItem>, token: &str) -> Result<(), NotCommitted> {
         let mut backoff = Backoff::new();
         loop {
@@ -77,13 +85,34 @@ impl Table {
                 self.client.transact_write_items().set_transact_items(Some(writes.clone())).client_request_token(token);
             match request.send().await {
                 Ok(_) => return Ok(()),
-                Err(error) => match refusal(error) {
-                    Refusal::Condition(reasons) => return Err(NotCommitted::Condition(reasons)),
-                    Refusal::Final(error) => return Err(NotCommitted::Store(error)),
-                    Refusal::InTheWay => backoff.wait().await.map_err(NotCommitted::Store)?,
+                Err(error) => match failure(error) {
+                    Failure::Condition(reasons) => return Err(NotCommitted::Condition(reasons)),
+                    Failure::Final(error) => return Err(NotCommitted::Store(error)),
+                    Failure::InTheWay => backoff.wait().await.map_err(NotCommitted::Store)?,
                 },
             }
         }
+    }
+
+    /// Changes a row, or makes it if there is none, and returns it as it is now; `None` if the condition does not hold.
+    pub(crate) async fn update_row(
+        &self,
+        pk: &str,
+        sk: &str,
+        expression: Expression,
+    ) -> Result<Option<Row>, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key(pk, sk)))
+            .update_expression(expression.update)
+            .set_condition_expression(expression.condition)
+            .set_expression_attribute_names(expression.names)
+            .set_expression_attribute_values(expression.values)
+            .return_values(ReturnValue::AllNew);
+        let (_, answer) = self.write_one(|| update.clone().send()).await?;
+        Ok(answer.map(|answer| answer.attributes.unwrap_or_default()))
     }
 
     /// Sends a write of one row until no transaction is in its way, and returns whether its condition held.
@@ -108,6 +137,7 @@ impl Table {
         }
     }
 
+    /// A transaction's write of a whole row.
     pub(crate) fn put(&self, row: Row, condition: Option<&str>) -> TransactWriteItem {
         let put = Put::builder()
             .table_name(&self.name)
@@ -118,6 +148,7 @@ impl Table {
         TransactWriteItem::builder().put(put).build()
     }
 
+    /// A transaction's change of a row; if its condition fails, the reason has the row as it is.
     pub(crate) fn update(&self, pk: &str, sk: &str, expression: Expression) -> TransactWriteItem {
         let update = Update::builder()
             .table_name(&self.name)
@@ -132,6 +163,7 @@ impl Table {
         TransactWriteItem::builder().update(update).build()
     }
 
+    /// A transaction's deletion of a row, of which the expression's condition is used alone.
     pub(crate) fn delete(&self, pk: &str, sk: &str, expression: Expression) -> TransactWriteItem {
         let delete = Delete::builder()
             .table_name(&self.name)
@@ -145,60 +177,28 @@ impl Table {
     }
 }
 
-/// What an update does, on which condition, with which values. Attribute names are written `#name` in it: many words
-/// are reserved.
-#[derive(Default)]
-pub(crate) struct Expression {
-    pub(crate) update: String,
-    pub(crate) condition: Option<String>,
-    pub(crate) names: Option<HashMap<String, String>>,
-    pub(crate) values: Option<HashMap<String, AttributeValue>>,
-}
-
-impl Expression {
-    pub(crate) fn new(update: &str, condition: Option<&str>) -> Self {
-        let mut names = HashMap::new();
-        for text in [Some(update), condition].into_iter().flatten() {
-            for word in text.split('#').skip(1) {
-                let end = word.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(word.len());
-                names.insert(format!("#{}", &word[..end]), word[..end].to_owned());
-            }
-        }
-        Self {
-            update: update.to_owned(),
-            condition: condition.map(str::to_owned),
-            names: (!names.is_empty()).then_some(names),
-            values: None,
-        }
-    }
-
-    pub(crate) fn value(mut self, name: &str, value: AttributeValue) -> Self {
-        self.values.get_or_insert_default().insert(format!(":{name}"), value);
-        self
-    }
-}
-
-enum Refusal {
+/// What an error of a transaction means for its caller.
+enum Failure {
     Condition(Vec<CancellationReason>),
     InTheWay,
     Final(StoreError),
 }
 
-fn refusal(error: SdkError<TransactWriteItemsError>) -> Refusal {
+fn failure(error: SdkError<TransactWriteItemsError>) -> Failure {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
             let reasons = canceled.cancellation_reasons().to_vec();
             let has = |test: &dyn Fn(&str) -> bool| reasons.iter().any(|r| r.code().is_some_and(test));
             if has(&|code| code == "ConditionalCheckFailed") {
-                Refusal::Condition(reasons)
+                Failure::Condition(reasons)
             } else if has(&in_the_way) {
-                Refusal::InTheWay
+                Failure::InTheWay
             } else {
-                Refusal::Final(StoreError::unavailable(error))
+                Failure::Final(StoreError::unavailable(error))
             }
         }
-        Some(service) if service.code().is_some_and(in_the_way) => Refusal::InTheWay,
-        _ => Refusal::Final(StoreError::unavailable(error)),
+        Some(service) if service.code().is_some_and(in_the_way) => Failure::InTheWay,
+        _ => Failure::Final(StoreError::unavailable(error)),
     }
 }
 
@@ -215,67 +215,14 @@ fn in_the_way(code: &str) -> bool {
     )
 }
 
-/// The number below `of` that this text is always given.
+/// The number below `of` that this text is always given: rows that are stored lie where these numbers say.
 pub(crate) fn shard_of(text: &str, of: usize) -> usize {
     usize::from(Sha256::digest(text)[0]) % of
-}
-
-pub(crate) fn key(pk: &str, sk: &str) -> Row {
-    Row::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))])
-}
-
-pub(crate) fn s(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
-}
-
-pub(crate) fn n(number: impl TryInto<u64, Error: Debug>) -> AttributeValue {
-    AttributeValue::N(number.try_into().expect("sizes fit 64 bits").to_string())
-}
-
-pub(crate) fn b(bytes: Vec<u8>) -> AttributeValue {
-    AttributeValue::B(Blob::new(bytes))
-}
-
-/// The text of an attribute that every such row has.
-pub(crate) fn text<'a>(row: &'a Row, name: &str) -> Result<&'a str, StoreError> {
-    row.get(name).and_then(|v| v.as_s().ok()).map(String::as_str).ok_or_else(|| damaged(row, name))
-}
-
-/// The number of an attribute that every such row has.
-pub(crate) fn number(row: &Row, name: &str) -> Result<u64, StoreError> {
-    let digits = row.get(name).and_then(|v| v.as_n().ok());
-    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| damaged(row, name))
-}
-
-pub(crate) fn size(row: &Row, name: &str) -> Result<usize, StoreError> {
-    usize::try_from(number(row, name)?).map_err(StoreError::damaged)
-}
-
-/// The bytes of an attribute that every such row has.
-pub(crate) fn bytes<'a>(row: &'a Row, name: &str) -> Result<&'a [u8], StoreError> {
-    row.get(name).and_then(|v| v.as_b().ok()).map(Blob::as_ref).ok_or_else(|| damaged(row, name))
-}
-
-/// The texts of a set; none where there is no such attribute.
-pub(crate) fn texts(row: &Row, name: &str) -> Vec<String> {
-    row.get(name).and_then(|v| v.as_ss().ok()).cloned().unwrap_or_default()
-}
-
-fn damaged(row: &Row, name: &str) -> StoreError {
-    StoreError::damaged(format!("the row {:?} / {:?} has no usable {name}", row.get("pk"), row.get("sk")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_taken_from_the_expression() {
-        let expression = Expression::new("SET #status = :s, #at=:a REMOVE #due", Some("attribute_exists(#pk)"));
-        let mut names: Vec<_> = expression.names.unwrap().into_values().collect();
-        names.sort();
-        assert_eq!(names, ["at", "due", "pk", "status"]);
-    }
 
     #[test]
     fn what_ends_by_itself_is_tried_again() {
@@ -290,7 +237,6 @@ mod tests {
 
     #[test]
     fn a_student_keeps_his_shard() {
-        // Rows that are written lie where these numbers say.
         assert_eq!(["siswaA", "siswaB", "siswaC", "2024-001"].map(|id| shard_of(id, 8)), [3, 5, 7, 6]);
     }
 }

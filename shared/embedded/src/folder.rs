@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 use attendance::ports::{Enrollment, StoreError};
 use attendance::{PhotoDigest, PhotoFormat, StudentId};
 
-/// How long a lock is waited for.
+/// How long to wait for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const LOCK_POLL: Duration = Duration::from_millis(2);
 
-/// The pictures and crops, one folder a student, with the lock that guards them over all processes.
+/// The pictures and crops, one folder per student, with the lock that guards them across all processes.
 ///
-/// Who stores pictures holds the lock shared, who deletes some holds it exclusively. Every operation opens the lock
-/// files anew: such locks belong to the open file, so two threads exclude each other as two processes do, and the
-/// system takes back what a killed process held.
+/// Whoever stores pictures holds the lock shared; whoever deletes some holds it exclusively. Every operation opens the
+/// lock files anew: such locks belong to the open file, so two threads exclude each other as two processes do, and the
+/// system releases what a killed process held.
 pub(crate) struct FaceFolder {
     root: PathBuf,
     lock: PathBuf,
-    // Held for a moment by everybody on the way to the lock, and for the whole wait by who wants it exclusively:
-    // otherwise enrolments that overlap without end would keep a removal out for ever.
+    // Held for a moment by everybody on the way to the lock, and for the whole wait by whoever wants it exclusively:
+    // otherwise enrolments that overlap without end would keep a removal waiting for ever.
     gate: PathBuf,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct FolderLock {
     _file: File,
 }
 
-/// Pictures of one enrolment, written and durable under names that no reader looks at. Dropped, they are deleted.
+/// Pictures of one enrolment, durable under names that no reader looks at. They are deleted on drop.
 pub(crate) struct StagedPhotos {
     folder: PathBuf,
     // From, to.
@@ -38,10 +38,10 @@ pub(crate) struct StagedPhotos {
 }
 
 impl FaceFolder {
-    /// The folder below the data folder, made where it does not exist. Errs with the path that could not be made.
+    /// The folder below the data folder, made if it does not exist. Errs with the path that could not be made.
     pub(crate) fn open(data: &Path) -> Result<Self, (PathBuf, io::Error)> {
         let root = data.join("faces");
-        // Photographs of children: what is made here is its owner's alone. A folder that exists keeps what was chosen for it.
+        // Photographs of children: what is made here is for its owner alone. An existing folder keeps its mode.
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&root);
         made.map_err(|error| (root.clone(), error))?;
         for folder in [Some(data), data.parent()].into_iter().flatten() {
@@ -55,12 +55,12 @@ impl FaceFolder {
         Ok(folder)
     }
 
-    /// Nobody deletes pictures while this is held.
+    /// A lock that keeps everybody from deleting pictures while it is held.
     pub(crate) fn lock_shared(&self) -> Result<FolderLock, StoreError> {
         self.take(File::try_lock_shared)
     }
 
-    /// Nobody else stores or deletes pictures while this is held.
+    /// A lock that keeps everybody else from storing and deleting pictures while it is held.
     pub(crate) fn lock_exclusive(&self) -> Result<FolderLock, StoreError> {
         self.take(File::try_lock)
     }
@@ -74,7 +74,7 @@ impl FaceFolder {
         Ok(FolderLock { _file: file })
     }
 
-    /// The enrolment's pictures, durable, to be published once its row is sure to be new. The caller holds the lock.
+    /// The enrolment's pictures, durable, to be published once its row is known to be new. The caller holds the lock.
     pub(crate) fn stage(&self, enrollment: &Enrollment) -> io::Result<StagedPhotos> {
         let folder = self.root.join(enrollment.student.as_str());
         let mut staged = StagedPhotos { folder: folder.clone(), files: Vec::new() };
@@ -104,8 +104,8 @@ impl FaceFolder {
         }
     }
 
-    /// Deletes what this program wrote and `expected` does not name, and returns how many files that were. Other
-    /// people's files stay. The caller holds the lock exclusively.
+    /// Deletes the files that this program wrote and `expected` does not name, and returns how many. Other people's files
+    /// stay. The caller holds the lock exclusively.
     pub(crate) fn sweep(
         &self,
         mut expected: impl FnMut(&StudentId) -> Result<HashSet<String>, StoreError>,
@@ -140,14 +140,14 @@ impl FaceFolder {
 }
 
 impl StagedPhotos {
-    /// Gives the pictures their names, durably. Where that fails, those that were named already are deleted.
+    /// Gives the pictures their names, durably. If that fails, those that were named already are deleted.
     pub(crate) fn publish(mut self) -> io::Result<()> {
         if self.files.is_empty() {
             return Ok(());
         }
         for (from, to) in &mut self.files {
             fs::rename(&from, &to)?;
-            // From here on it is what dropping `self` on a failure has to delete.
+            // From here on this is what dropping `self` on a failure has to delete.
             from.clone_from(to);
         }
         sync_folder(&self.folder)?;
@@ -167,17 +167,17 @@ impl Drop for StagedPhotos {
 
 const TEMPORARY: &str = ".tmp";
 
-/// The name of a picture's file.
+/// The name of a photograph's file.
 pub(crate) fn photo_name(digest: &PhotoDigest, format: PhotoFormat) -> String {
     format!("{digest}.{}", format.extension())
 }
 
-/// The name of the file of a picture's n-th face.
+/// The name of the file of a photograph's n-th face.
 pub(crate) fn crop_name(digest: &str, n: usize) -> String {
     format!("{digest}-{n}.jpg")
 }
 
-/// Whether this program gives files such names.
+/// Whether this program gives files names like this one.
 fn is_ours(name: &str) -> bool {
     if name.starts_with('.') && name.ends_with(TEMPORARY) {
         return true;

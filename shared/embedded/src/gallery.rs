@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use attendance::ports::{
-    Change, Enrolled, Enrollment, EnrollmentId, GalleryCounts, GalleryStore, GalleryVersion, StoreError,
+    Change, Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryCounts, GalleryStore, GalleryVersion,
+    StoreError,
 };
 use attendance::{Embedding, ModelId, PhotoDigest, StudentId};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -11,7 +12,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::database::{Commit, Connections, blocking, millis, store_error};
 use crate::folder::{FaceFolder, crop_name};
 
-/// Who is enrolled, in SQLite, with the pictures in a folder.
+/// Who is enrolled, in SQLite, with the pictures in a folder. Without an inbox beside it, it keeps every enrolment until
+/// its student is removed, whatever its origin.
 ///
 /// Its [`GalleryVersion`] is one counter: the number of the last change.
 pub struct SqliteGallery {
@@ -39,7 +41,12 @@ impl SqliteGallery {
 
 #[async_trait]
 impl GalleryStore for SqliteGallery {
-    async fn find(&self, student: &StudentId, digest: &PhotoDigest) -> Result<Option<Enrolled>, StoreError> {
+    async fn find(
+        &self,
+        student: &StudentId,
+        digest: &PhotoDigest,
+        _: &EnrollmentOrigin,
+    ) -> Result<Option<Enrolled>, StoreError> {
         let (student, digest) = (student.clone(), *digest);
         self.run(move |inner| inner.connections.read(|db| find(db, &student, &digest))).await
     }
@@ -53,7 +60,7 @@ impl GalleryStore for SqliteGallery {
                     return Ok(equal);
                 }
                 let enrolled = insert(db, &enrollment)?;
-                // Last before the commit: who loses the race for an equal enrolment never touches the winner's files.
+                // Last before the commit: whoever loses the race for an equal enrolment never touches the winner's files.
                 photos.publish().map_err(StoreError::unavailable)?;
                 Ok(enrolled)
             })
@@ -65,8 +72,8 @@ impl GalleryStore for SqliteGallery {
         let student = student.clone();
         self.run(move |inner| {
             let _exclusive = inner.folder.lock_exclusive()?;
-            // The rows first: an embedding without its picture must not exist, and what is left of the pictures after a
-            // crash is swept.
+            // The rows first: an embedding without its picture must not exist, and what a crash leaves of the pictures is
+            // swept.
             let removed = inner.connections.write(Commit::Durable, |db| delete(db, &student))?;
             inner.folder.remove(&student).map_err(StoreError::unavailable)?;
             inner.connections.empty_log()?;
@@ -131,7 +138,7 @@ pub(crate) fn sweep(connections: &Connections, folder: &FaceFolder) -> Result<()
     Ok(())
 }
 
-/// The files that the student's rows stand for.
+/// The names of the files that the student's rows know.
 fn file_names(db: &Connection, student: &StudentId) -> Result<HashSet<String>, StoreError> {
     let mut names = HashSet::new();
     let mut photos = db
@@ -270,7 +277,7 @@ fn changes(db: &Connection, since: u64, model: &ModelId) -> Result<(Vec<Change>,
             }
         }
     }
-    // Who begins has nothing to forget.
+    // A reader who starts from nothing has nothing to forget.
     if since > 0 {
         let mut statement =
             db.prepare_cached("SELECT enrollment_id FROM removal WHERE seq > ?1 ORDER BY seq").map_err(store_error)?;

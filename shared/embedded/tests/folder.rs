@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use attendance::ports::{Enrolled, Enrollment, EnrollmentId, EventStore, GalleryStore, GalleryVersion, StoreError};
+use attendance::ports::{
+    Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, EventStore, GalleryStore, GalleryVersion, StoreError,
+};
 use attendance::{Embedding, Entries, EventStatus, ModelId, PhotoDigest, PhotoFormat, StudentId, Timestamp};
 use attendance_embedded::{Database, OpenError};
 use attendance_testkit::face;
@@ -29,6 +31,7 @@ fn enrollment(name: &str, photo: &str, format: PhotoFormat) -> Enrollment {
         id: EnrollmentId::generate(),
         student: student(name),
         digest: PhotoDigest::of(&bytes),
+        origin: EnrollmentOrigin::Direct,
         photo: Some((format, bytes)),
         model: ModelId::new("model-a"),
         faces: vec![
@@ -269,7 +272,7 @@ async fn nothing_acknowledged_is_lost_when_a_process_is_killed() {
         let gallery = open(data.path()).gallery();
         for (name, photo) in &acknowledged {
             let digest = PhotoDigest::of(photo.as_bytes());
-            let found = gallery.find(&student(name), &digest).await.expect("found");
+            let found = gallery.find(&student(name), &digest, &EnrollmentOrigin::Direct).await.expect("found");
             assert_eq!(found, Some(Enrolled { saved: 2, new: false }), "{name} {photo}");
             let path = data.path().join(format!("faces/{name}/{digest}.jpg"));
             assert_eq!(fs::read(path).expect("its picture"), photo.as_bytes());

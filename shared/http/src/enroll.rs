@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use attendance::ports::EnrollmentOrigin;
 use attendance::{Enroller, StudentId};
 use axum::extract::{FromRef, FromRequest, Request, State};
 use axum::{Json, Router};
@@ -94,7 +95,7 @@ async fn enroll(State(state): State<Enrolling>, form: EnrollForm) -> Result<Json
     let receipt = work
         .in_full(async move {
             let _held = held;
-            enroller.enroll(&student, bytes).await
+            enroller.enroll(&student, bytes, EnrollmentOrigin::Direct).await
         })
         .await??;
     let faces = if receipt.saved == 1 { "face is" } else { "faces are" };

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use attendance::ports::{ScanError, StoreError};
-use attendance::{BulkRefusal, EnrollError, InvalidContext, InvalidStudentId, RealtimeError, RecognizeError};
+use attendance::{EnrollError, InvalidContext, InvalidStudentId, RealtimeError, RecognizeError, Refusal, RefusalCode};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -147,14 +147,11 @@ impl IntoResponse for ApiError {
 
 impl From<ScanError> for ApiError {
     fn from(error: ScanError) -> Self {
-        let code = match error {
-            ScanError::Invalid { .. } => Code::InvalidImage,
-            ScanError::Unsupported { .. } => Code::UnsupportedImage,
-            ScanError::TooManyPixels { .. } | ScanError::TooManyBytes { .. } => Code::ImageTooLarge,
-            ScanError::Overloaded => Code::Overloaded,
-            ScanError::Internal(_) => return Self::internal(error),
-        };
-        Self::new(code, error.to_string())
+        match error.refusal() {
+            Some(refusal) => refusal.into(),
+            None if matches!(error, ScanError::Overloaded) => Self::new(Code::Overloaded, error.to_string()),
+            None => Self::internal(error),
+        }
     }
 }
 
@@ -173,23 +170,26 @@ impl From<StoreError> for ApiError {
 
 impl From<EnrollError> for ApiError {
     fn from(error: EnrollError) -> Self {
-        match error {
-            EnrollError::NoFace { .. } => Self::new(Code::NoFace, error.to_string()),
-            EnrollError::MultipleFaces { .. } => Self::new(Code::MultipleFaces, error.to_string()),
-            EnrollError::Scan(error) => error.into(),
-            EnrollError::Store(error) => error.into(),
+        match (error.refusal(), error) {
+            (Some(refusal), _) => refusal.into(),
+            (None, EnrollError::Scan(error)) => error.into(),
+            (None, EnrollError::Store(error)) => error.into(),
+            (None, error) => Self::internal(error),
         }
     }
 }
 
-impl From<BulkRefusal> for ApiError {
-    fn from(refusal: BulkRefusal) -> Self {
-        let code = match refusal {
-            BulkRefusal::UnsupportedImage | BulkRefusal::Misplaced => Code::UnsupportedImage,
-            BulkRefusal::InvalidStudentId(_) => Code::InvalidStudentId,
-            BulkRefusal::Unreadable(_) => Code::InvalidImage,
+impl From<Refusal> for ApiError {
+    fn from(Refusal { code, msg }: Refusal) -> Self {
+        let code = match code {
+            RefusalCode::NoFace => Code::NoFace,
+            RefusalCode::MultipleFaces => Code::MultipleFaces,
+            RefusalCode::InvalidImage => Code::InvalidImage,
+            RefusalCode::ImageTooLarge => Code::ImageTooLarge,
+            RefusalCode::UnsupportedImage => Code::UnsupportedImage,
+            RefusalCode::InvalidStudentId => Code::InvalidStudentId,
         };
-        Self::new(code, refusal.to_string())
+        Self::new(code, msg)
     }
 }
 

@@ -16,7 +16,7 @@ mod webhook;
 pub use clock::FakeClock;
 pub use engine::{FakeEngine, FakeFace, face, picture};
 pub use events::{FakeEvents, sighting};
-pub use gallery::FakeGallery;
+pub use gallery::{FakeGallery, FakeInbox};
 pub use pictures::{models, sample};
 pub use push::FakePush;
 pub use wakeups::FakeWakeups;

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use attendance::ports::ScanError;
-use attendance::{AttendanceSettings, BulkRefusal, EnrollError, Enroller, Environment, Receipt, StudentId, compose};
+use attendance::ports::{EnrollmentOrigin, ScanError};
+use attendance::{AttendanceSettings, EnrollError, Enroller, Environment, Receipt, Refusal, StudentId, compose};
 use attendance_camera::read_picture;
 use attendance_embedded::Database;
-use attendance_http::{ApiError, Code};
+use attendance_http::ApiError;
 use attendance_vision::{MAX_BYTES, VisionSettings};
 use clap::Args;
 use futures_util::StreamExt;
@@ -28,14 +28,14 @@ pub(crate) struct Options {
     folder: PathBuf,
 }
 
-/// A picture that was not enrolled, and why.
-struct Refusal {
+/// A file that is not enrolled, and why.
+struct Refused {
     file: String,
-    code: Code,
+    code: String,
     reason: String,
 }
 
-/// What was enrolled of one student.
+/// What is enrolled of one student.
 #[derive(Default)]
 struct Saved {
     pictures: usize,
@@ -54,10 +54,10 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
     let bar = ProgressBar::new(known.pictures.len() as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left").expect("a valid template"),
     );
-    let mut refusals: Vec<Refusal> = known.refused.into_iter().map(Refusal::of_path).collect();
+    let mut refused: Vec<Refused> = known.refused.into_iter().map(Refused::by_path).collect();
     let mut saved: BTreeMap<StudentId, Saved> = BTreeMap::new();
     tokio::runtime::Runtime::new()?.block_on(async {
-        // Twice the threads, so that reading and storing never leave one idle.
+        // Twice the number of threads, so that reading and storing leave none idle.
         let mut outcomes = futures_util::stream::iter(known.pictures)
             .map(|(student, path)| enroll(&enroller, student, path))
             .buffer_unordered(threads * 2);
@@ -65,19 +65,19 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
             bar.inc(1);
             match outcome {
                 Ok(receipt) => saved.entry(receipt.student.clone()).or_default().add(&receipt),
-                Err(error) => refusals.push(Refusal::of_picture(&options.folder, &path, error)),
+                Err(error) => refused.push(Refused::by_picture(&options.folder, &path, error)),
             }
         }
     });
     bar.finish_and_clear();
-    print_outcome(&saved, &mut refusals);
+    print_outcome(&saved, &mut refused);
     Ok(if saved.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn enroll(enroller: &Enroller, student: StudentId, path: PathBuf) -> (PathBuf, Result<Receipt, EnrollError>) {
     let file = path.clone();
     let outcome = match tokio::task::spawn_blocking(move || read_picture(&file, MAX_BYTES)).await {
-        Ok(Ok(photo)) => enroller.enroll(&student, photo).await,
+        Ok(Ok(photo)) => enroller.enroll(&student, photo, EnrollmentOrigin::Direct).await,
         Ok(Err(error)) => Err(error.into()),
         Err(panic) => Err(ScanError::Internal(Box::new(panic)).into()),
     };
@@ -92,20 +92,20 @@ impl Saved {
     }
 }
 
-impl Refusal {
-    fn of_path((file, refusal): (String, BulkRefusal)) -> Self {
-        let error = ApiError::from(refusal);
-        Self { file, code: error.code(), reason: error.to_string() }
+impl Refused {
+    fn by_path((file, Refusal { code, msg }): (String, Refusal)) -> Self {
+        Self { file, code: code.to_string(), reason: msg }
     }
 
-    fn of_picture(folder: &Path, path: &Path, error: EnrollError) -> Self {
+    fn by_picture(folder: &Path, path: &Path, error: EnrollError) -> Self {
         let file = path.strip_prefix(folder).unwrap_or(path).display().to_string();
+        // A fault of ours is listed too, as the service would answer it.
         let error = ApiError::from(error);
-        Self { file, code: error.code(), reason: error.to_string() }
+        Self { file, code: error.code().word(), reason: error.to_string() }
     }
 }
 
-fn print_outcome(saved: &BTreeMap<StudentId, Saved>, refusals: &mut [Refusal]) {
+fn print_outcome(saved: &BTreeMap<StudentId, Saved>, refused: &mut [Refused]) {
     if !saved.is_empty() {
         let mut table = table(["student", "pictures", "of them known before", "embeddings"]);
         for (student, Saved { pictures, embeddings, known_before }) in saved {
@@ -118,14 +118,14 @@ fn print_outcome(saved: &BTreeMap<StudentId, Saved>, refusals: &mut [Refusal]) {
         }
         println!("{table}");
     }
-    if !refusals.is_empty() {
-        refusals.sort_by(|a, b| a.file.cmp(&b.file));
+    if !refused.is_empty() {
+        refused.sort_by(|a, b| a.file.cmp(&b.file));
         let mut table = table(["refused", "code", "why"]);
-        for Refusal { file, code, reason } in refusals.iter() {
-            table.add_row([file.clone(), code.word(), reason.clone()]);
+        for Refused { file, code, reason } in refused.iter() {
+            table.add_row([file, code, reason]);
         }
         println!("\n{table}");
     }
     let pictures: usize = saved.values().map(|s| s.pictures).sum();
-    println!("\n{} students, {pictures} pictures enrolled, {} files refused", saved.len(), refusals.len());
+    println!("\n{} students, {pictures} pictures enrolled, {} files refused", saved.len(), refused.len());
 }

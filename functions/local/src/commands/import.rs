@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use attendance::ports::{Enrolled, Enrollment, EnrollmentId, GalleryStore};
+use attendance::ports::{Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryStore};
 use attendance::{Clock, DIMENSIONS, Embedding, Environment, ModelId, PhotoDigest, StudentId, SystemClock};
 use attendance_embedded::Database;
 use attendance_models::EMBEDDING_MODEL;
@@ -61,6 +61,7 @@ async fn import(gallery: &dyn GalleryStore, path: &Path) -> Result<(StudentId, E
         id: EnrollmentId::generate(),
         student: student.clone(),
         digest: PhotoDigest::of(&bytes),
+        origin: EnrollmentOrigin::Direct,
         photo: None,
         model: ModelId::new(EMBEDDING_MODEL),
         faces,

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Cause;
-use crate::{ModelId, Scan};
+use crate::{ModelId, Refusal, RefusalCode, Scan};
 
 /// Why a picture could not be scanned. The messages are for the person who sent it.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,20 @@ pub enum ScanError {
     /// A fault of ours.
     #[error("the face engine failed")]
     Internal(#[source] Cause),
+}
+
+impl ScanError {
+    /// Why the picture is refused; `None` if the fault is not the picture's, so that a later try may succeed.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        let code = match self {
+            Self::Invalid { .. } => RefusalCode::InvalidImage,
+            Self::Unsupported { .. } => RefusalCode::UnsupportedImage,
+            Self::TooManyPixels { .. } | Self::TooManyBytes { .. } => RefusalCode::ImageTooLarge,
+            Self::Overloaded | Self::Internal(_) => return None,
+        };
+        Some(Refusal::new(code, self.to_string()))
+    }
 }
 
 /// What a scan is for.

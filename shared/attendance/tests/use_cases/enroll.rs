@@ -1,4 +1,4 @@
-use attendance::ports::{Change, GalleryCounts, GalleryStore, GalleryVersion, ScanError};
+use attendance::ports::{Change, EnrollmentOrigin, GalleryCounts, GalleryStore, GalleryVersion, ScanError};
 use attendance::{EnrollError, MultiFace, Receipt};
 use attendance_testkit::{FakeFace, face, picture};
 use serde_json::json;
@@ -25,11 +25,15 @@ async fn a_repeat_answers_as_the_first_did() {
     let school = School::new();
     let photo = picture("a", &[face(1, 0.0), face(2, 0.0)]);
     let all = school.enroller(MultiFace::All);
-    let first = all.enroll(&student("siswaA"), photo.clone()).await.expect("enrolled");
+    let first = all.enroll(&student("siswaA"), photo.clone(), EnrollmentOrigin::Direct).await.expect("enrolled");
     assert_eq!((first.saved, first.new), (2, true));
     // Also where the rule was changed since.
     for multi_face in [MultiFace::All, MultiFace::Reject, MultiFace::Largest] {
-        let repeat = school.enroller(multi_face).enroll(&student("siswaA"), photo.clone()).await.expect("a repeat");
+        let repeat = school
+            .enroller(multi_face)
+            .enroll(&student("siswaA"), photo.clone(), EnrollmentOrigin::Direct)
+            .await
+            .expect("a repeat");
         assert_eq!(repeat, Receipt { new: false, ..first.clone() });
     }
     assert_eq!(counts(&school).await, (2, 1));
@@ -58,7 +62,8 @@ async fn several_faces_are_refused_cut_to_the_largest_or_all_stored() {
         (MultiFace::All, Some(vec![small.embedding(), large.embedding()])),
     ] {
         let school = School::new();
-        let result = school.enroller(multi_face).enroll(&student("siswaA"), photo.clone()).await;
+        let result =
+            school.enroller(multi_face).enroll(&student("siswaA"), photo.clone(), EnrollmentOrigin::Direct).await;
         let model = attendance::ports::FaceEngine::model(&*school.engine).clone();
         let (mut changes, _) = school.gallery.changes(&GalleryVersion::default(), &model).await.expect("changes");
         let Some(stored) = stored else {

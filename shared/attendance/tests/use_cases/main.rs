@@ -1,5 +1,6 @@
 //! The use cases, over fakes that hold state.
 
+mod bulk;
 mod cooldown;
 mod deliver;
 mod enroll;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use attendance::ports::EnrollmentOrigin;
 use attendance::{
     Attempt, AttendanceSettings, Clock, Deliverer, EnrollError, Enroller, Entries, MultiFace, Outbox, Ports, Realtime,
     Receipt, Recognition, RecognizeError, Recognizer, StudentId, compose,
@@ -97,7 +98,7 @@ impl School {
     }
 
     pub(crate) async fn enroll(&self, name: &str, photo: Bytes) -> Result<Receipt, EnrollError> {
-        self.enroller(MultiFace::Reject).enroll(&student(name), photo).await
+        self.enroller(MultiFace::Reject).enroll(&student(name), photo, EnrollmentOrigin::Direct).await
     }
 
     pub(crate) async fn recognize(&self, photo: Bytes) -> Result<Recognition, RecognizeError> {

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attendance::ports::{Acceptance, Enrolled, Enrollment, EnrollmentId, EventStore, GalleryStore, StoreError};
+use attendance::ports::{
+    Acceptance, Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, EventStore, GalleryStore, StoreError,
+};
 use attendance::{
     Cooldown, Entries, EventStatus, ModelId, NextStep, OutboxEntry, PhotoDigest, PhotoFormat, StudentId, Timestamp,
 };
 use attendance_aws::Aws;
-use attendance_testkit::contract::{event_store, gallery_store, opener};
+use attendance_testkit::contract::{DropBox, event_store, gallery_store, inbox, opener};
 use attendance_testkit::{delivered, face, sighting};
 use bytes::Bytes;
 
+use crate::contract::BucketDropBox;
 use crate::proxy::{Fault, Proxy};
 use crate::storage::fresh;
 
@@ -21,6 +24,7 @@ fn enrollment(name: &str, photo: &str) -> Enrollment {
         id: EnrollmentId::generate(),
         student: StudentId::parse(name).expect("a valid id"),
         digest: PhotoDigest::of(&bytes),
+        origin: EnrollmentOrigin::Direct,
         photo: Some((PhotoFormat::Jpeg, bytes)),
         model: ModelId::new("model-a"),
         faces: vec![(face(1, 0.0).embedding(), Some(Bytes::from_static(b"crop")))],
@@ -59,6 +63,18 @@ async fn the_gallery_keeps_its_contract_among_faults() {
         let (proxy, aws) = behind_a_proxy().await;
         proxy.inject(now_and_then);
         opener::<dyn GalleryStore>(move || aws.gallery() as Arc<dyn GalleryStore>)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_inbox_keeps_its_contract_among_faults() {
+    inbox(async || {
+        let proxy = Proxy::start().await;
+        let settings = fresh(&proxy.address).await;
+        let aws = Aws::new(&settings).await;
+        proxy.inject(now_and_then);
+        Arc::new(BucketDropBox::new(move || aws.clone(), &settings)) as Arc<dyn DropBox>
     })
     .await;
 }

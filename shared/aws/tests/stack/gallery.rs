@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attendance::ports::{Change, Enrollment, EnrollmentId, GalleryStore, GalleryVersion};
+use attendance::ports::{Change, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryStore, GalleryVersion};
 use attendance::{
     Clock, Embedding, GalleryCache, ModelId, PhotoDigest, PhotoFormat, StudentId, SystemClock, Timestamp,
 };
@@ -26,6 +26,7 @@ fn enrollment(name: &str, photo: &str, embedding: Embedding) -> Enrollment {
         id: EnrollmentId::generate(),
         student: student(name),
         digest: PhotoDigest::of(&bytes),
+        origin: EnrollmentOrigin::Direct,
         photo: Some((PhotoFormat::Png, bytes)),
         model: model(),
         faces: vec![(embedding, Some(Bytes::from_static(b"crop")))],

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use attendance::ports::{Enrollment, EnrollmentId, GalleryStore};
+use attendance::ports::{Enrollment, EnrollmentId, EnrollmentOrigin, GalleryStore};
 use attendance::{DIMENSIONS, Embedding, GalleryCache, ModelId, PhotoDigest, StudentId, Timestamp};
 use attendance_aws::Aws;
 
@@ -19,6 +19,7 @@ fn enrollment(n: usize) -> Enrollment {
     Enrollment {
         id: EnrollmentId::generate(),
         digest: PhotoDigest::of(name.as_bytes()),
+        origin: EnrollmentOrigin::Direct,
         student: StudentId::parse(&name).expect("a valid id"),
         photo: None,
         model: ModelId::new("model-a"),

@@ -45,6 +45,11 @@ pub(crate) async fn sqs() -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::new(&aws_config::defaults(BehaviorVersion::latest()).endpoint_url(stack()).load().await)
 }
 
+/// DynamoDB, without the adapters.
+pub(crate) async fn dynamodb() -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::new(&aws_config::defaults(BehaviorVersion::latest()).endpoint_url(stack()).load().await)
+}
+
 /// The keys in the bucket under a prefix.
 pub(crate) async fn keys(bucket: &str, prefix: &str) -> Vec<String> {
     let page = s3().await.list_objects_v2().bucket(bucket).prefix(prefix).send().await.expect("listed");
@@ -53,7 +58,6 @@ pub(crate) async fn keys(bucket: &str, prefix: &str) -> Vec<String> {
 
 /// The table as template.yaml has it, and the bucket.
 async fn create(name: &str) {
-    let config = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(stack()).load().await;
     let attribute = |name: &str, kind: ScalarAttributeType| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().expect("complete")
     };
@@ -66,7 +70,8 @@ async fn create(name: &str) {
             .build()
             .expect("complete")
     };
-    aws_sdk_dynamodb::Client::new(&config)
+    dynamodb()
+        .await
         .create_table()
         .table_name(name)
         .billing_mode(BillingMode::PayPerRequest)

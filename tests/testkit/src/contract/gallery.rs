@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use attendance::ports::{Change, Enrolled, Enrollment, EnrollmentId, GalleryCounts, GalleryStore, GalleryVersion};
+use attendance::ports::{
+    Change, Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryCounts, GalleryStore, GalleryVersion,
+};
 use attendance::{Embedding, GalleryCache, Label, ModelId, PhotoDigest, PhotoFormat, StudentId, Timestamp, Tolerance};
 use bytes::Bytes;
 use tokio::sync::Barrier;
@@ -42,6 +44,7 @@ fn enrollment(name: &str, photo: &str, people: &[usize]) -> Enrollment {
         id: EnrollmentId::generate(),
         student: student(name),
         digest: PhotoDigest::of(&bytes),
+        origin: EnrollmentOrigin::Direct,
         photo: Some((PhotoFormat::Jpeg, bytes)),
         model: model(),
         faces: people.iter().map(|p| (face(*p, 0.25).embedding(), Some(Bytes::from_static(b"crop")))).collect(),
@@ -104,7 +107,7 @@ async fn nobody_is_enrolled_at_first(open: Open<dyn GalleryStore>) {
     let store = open();
     assert_eq!(assert_agreed(&store).await, BTreeMap::new());
     let picture = enrollment("siswaA", "a", &[0]);
-    assert_eq!(store.find(&picture.student, &picture.digest).await.expect("find"), None);
+    assert_eq!(store.find(&picture.student, &picture.digest, &EnrollmentOrigin::Direct).await.expect("find"), None);
     assert_eq!(store.remove(&picture.student).await.expect("remove"), 0);
     let (changes, version) = store.changes(&GalleryVersion::default(), &model()).await.expect("changes");
     assert!(changes.is_empty());
@@ -124,7 +127,7 @@ async fn what_was_acknowledged_is_seen_by_another_handle(open: Open<dyn GalleryS
         let (who, embeddings) = follower.seen.get(&id).expect("acknowledged, so seen");
         assert_eq!(*who, student(name));
         assert_eq!(*embeddings, people.iter().map(|p| face(*p, 0.25).embedding()).collect::<Vec<_>>());
-        let found = other.find(&student(name), &digest).await.expect("find");
+        let found = other.find(&student(name), &digest, &EnrollmentOrigin::Direct).await.expect("find");
         assert_eq!(found, Some(Enrolled { saved: people.len(), new: false }));
     }
     assert_eq!(follower, Follower::of(&other).await);
@@ -178,7 +181,10 @@ async fn removal_erases_and_is_told(open: Open<dyn GalleryStore>) {
     assert_eq!(follower.students(), BTreeMap::from([(student("siswaB"), 2)]));
     assert_eq!(follower, Follower::of(&other).await);
     assert_agreed(&other).await;
-    assert_eq!(other.find(&student("siswaA"), &PhotoDigest::of(b"a1")).await.expect("find"), None);
+    assert_eq!(
+        other.find(&student("siswaA"), &PhotoDigest::of(b"a1"), &EnrollmentOrigin::Direct).await.expect("find"),
+        None
+    );
     assert_eq!(other.remove(&student("siswaA")).await.expect("remove"), 0, "a repeat finds nothing");
 
     let again = other.enroll(enrollment("siswaA", "a1", &[0])).await.expect("enroll");

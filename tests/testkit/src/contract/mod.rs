@@ -2,6 +2,7 @@
 
 mod events;
 mod gallery;
+mod inbox;
 mod push;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use attendance::ports::{Push, Watch};
 
 pub use events::event_store;
 pub use gallery::gallery_store;
+pub use inbox::{DropBox, inbox};
 pub use push::push;
 
 /// Opens another handle onto one storage, as another process would.

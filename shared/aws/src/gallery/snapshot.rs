@@ -13,8 +13,8 @@
 //! 32  SHA-256 of all before
 //! ```
 //!
-//! A snapshot only saves time. Where there is none, or one that is damaged, of another model or of another number of
-//! shards, the changes from the beginning lead to the same gallery.
+//! A snapshot only saves time. If there is none, or if it is damaged or of another model or number of shards, the changes
+//! from the beginning lead to the same gallery.
 
 use attendance::ports::{Change, EnrollmentId, GalleryVersion};
 use attendance::{DIMENSIONS, Embedding, ModelId, StudentId};
@@ -27,33 +27,33 @@ const EMBEDDING: usize = DIMENSIONS * 4;
 
 /// Everybody enrolled with one model, as of a version.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Snapshot {
-    pub(crate) model: ModelId,
-    pub(crate) version: GalleryVersion,
-    pub(crate) enrollments: Vec<(EnrollmentId, StudentId, Vec<Embedding>)>,
+pub(super) struct Snapshot {
+    pub(super) model: ModelId,
+    pub(super) version: GalleryVersion,
+    pub(super) enrollments: Vec<(EnrollmentId, StudentId, Vec<Embedding>)>,
 }
 
-/// Bytes are no snapshot, for this reason.
+/// Why some bytes are no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a snapshot {0}")]
-pub(crate) struct InvalidSnapshot(&'static str);
+pub(super) struct InvalidSnapshot(&'static str);
 
 /// The key of the model's snapshot.
-pub(crate) fn key(model: &ModelId) -> String {
+pub(super) fn key(model: &ModelId) -> String {
     format!("{PREFIX}{}.gallery", model.as_str())
 }
 
 /// Where all snapshots lie.
-pub(crate) const PREFIX: &str = "snapshots/";
+pub(super) const PREFIX: &str = "snapshots/";
 
 impl Snapshot {
-    /// The changes that lead from nothing to what is in here.
-    pub(crate) fn into_changes(self) -> Vec<Change> {
+    /// The changes that lead from an empty gallery to this one.
+    pub(super) fn into_changes(self) -> Vec<Change> {
         let add = |(id, student, embeddings)| Change::Add { id, student, embeddings };
         self.enrollments.into_iter().map(add).collect()
     }
 
-    pub(crate) fn encode(&self) -> Bytes {
+    pub(super) fn encode(&self) -> Bytes {
         let vectors: usize = self.enrollments.iter().map(|(_, _, embeddings)| embeddings.len()).sum();
         let mut out = Vec::with_capacity(vectors * EMBEDDING + self.enrollments.len() * 64 + 1024);
         out.extend_from_slice(MAGIC);
@@ -79,7 +79,7 @@ impl Snapshot {
     }
 
     /// The snapshot that [`encode`](Self::encode) wrote.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, InvalidSnapshot> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, InvalidSnapshot> {
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(InvalidSnapshot("is too short"))?;
         if Sha256::digest(body).as_slice() != checksum {
             return Err(InvalidSnapshot("has another checksum than it says"));

@@ -10,24 +10,30 @@ use futures_util::StreamExt;
 /// Objects that are written or deleted side by side.
 const AT_ONCE: usize = 16;
 
-/// The bucket.
+/// Where the pictures and crops of enrolments lie.
+pub(crate) const PHOTOS: &str = "photos/";
+
+/// Where the reports on refused objects of the inbox lie.
+pub(crate) const REPORTS: &str = "reports/";
+
+/// The bucket, through which every request to S3 goes.
 #[derive(Clone)]
 pub(crate) struct Bucket {
     client: Client,
     name: String,
 }
 
-/// What a client sends to put one picture into the bucket itself.
+/// The request by which a client itself puts one picture into the bucket.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct Upload {
     pub url: String,
     pub method: String,
-    /// To be sent exactly so: they are signed.
+    /// To be sent exactly as they are: the signature covers them.
     pub headers: Vec<(String, String)>,
 }
 
-/// What the bucket says of an object without its bytes.
+/// What the bucket knows of an object beside its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectState {
     pub(crate) etag: String,
@@ -59,7 +65,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// The object's state and bytes, or `None` where there is none.
+    /// The object's state and bytes, or `None` if there is none.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<(ObjectState, Bytes)>, StoreError> {
         let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => answer,
@@ -71,7 +77,7 @@ impl Bucket {
         Ok(Some((ObjectState { etag, size: bytes.len() as u64 }, bytes)))
     }
 
-    /// The object's state, or `None` where there is none.
+    /// The object's state, or `None` if there is none.
     pub(crate) async fn state(&self, key: &str) -> Result<Option<ObjectState>, StoreError> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => Ok(Some(ObjectState {
