@@ -1,19 +1,31 @@
+use std::path::Path;
 use std::sync::Arc;
 
+use attendance::ports::Watch;
 use attendance::{Ports, SystemClock};
-use attendance_embedded::Database;
-use attendance_webhook::HttpWebhook;
+use attendance_embedded::{Database, OpenError};
 use attendance_wire::webhook::WebhookJson;
 
-/// Returns the adapters of one machine: this database, and this webhook if there is one.
-pub(crate) fn ports(database: &Database, webhook: Option<HttpWebhook>) -> Ports {
-    Ports {
-        gallery: database.gallery(),
-        events: database.events(),
-        push: database.hub(),
-        format: Arc::new(WebhookJson),
-        webhook: webhook.map(|webhook| Arc::new(webhook) as _),
-        wakeups: None,
-        clock: Arc::new(SystemClock),
+/// The adapters of one machine.
+pub(crate) struct Adapters {
+    /// Without a webhook.
+    pub(crate) ports: Ports,
+    pub(crate) watch: Arc<dyn Watch>,
+}
+
+impl Adapters {
+    /// Opens the data folder. Blocks.
+    pub(crate) fn open(data: &Path) -> Result<Self, OpenError> {
+        let database = Database::open(data)?;
+        let ports = Ports {
+            gallery: database.gallery(),
+            events: database.events(),
+            push: database.hub(),
+            format: Arc::new(WebhookJson),
+            webhook: None,
+            wakeups: None,
+            clock: Arc::new(SystemClock),
+        };
+        Ok(Self { ports, watch: database.hub() })
     }
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    Access, Facts, Meta, Origins, Uploads, Watching, Work, enroll_routes, guarded, meta_routes, realtime_routes,
+    AccessSettings, Facts, Meta, Uploads, Watching, Work, enroll_routes, guarded, meta_routes, realtime_routes,
     recognize_routes, watch_routes,
 };
 
@@ -22,11 +22,9 @@ pub struct App {
 /// How a server with all routes behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `ATTENDANCE_ACCESS_KEY`.
-    pub access: Access,
-    /// `ATTENDANCE_CORS_ORIGINS`.
-    pub origins: Origins,
-    /// The bounds of what is uploaded.
+    /// Who may call.
+    pub access: AccessSettings,
+    /// The limits of uploads.
     pub uploads: Uploads,
     /// What `/config` says of the WebSocket; made from each request's `Host` where `None`.
     pub websocket_url: Option<String>,
@@ -36,7 +34,7 @@ pub struct Settings {
 
 /// The whole service as one router. `work` is what the server waits for when it stops.
 pub fn router(app: App, settings: Settings, work: Work) -> Router {
-    let Settings { access, origins, uploads, websocket_url, mock_webhook } = settings;
+    let Settings { access: AccessSettings { keys, origins }, uploads, websocket_url, mock_webhook } = settings;
     let App { use_cases, faces, watch } = app;
     let facts = Facts {
         tolerance: use_cases.settings.tolerance,
@@ -53,5 +51,5 @@ pub fn router(app: App, settings: Settings, work: Work) -> Router {
     if let Some(watch) = watch {
         routes = routes.merge(watch_routes(Watching { watch, work }));
     }
-    guarded(routes, access, origins)
+    guarded(routes, keys, origins)
 }

@@ -6,7 +6,7 @@ use crate::{Access, InvalidKey, InvalidOrigins, Origins};
 #[derive(Debug, Clone)]
 pub struct AccessSettings {
     /// `ATTENDANCE_ACCESS_KEY`: the keys that open it. Without one it is open.
-    pub access: Access,
+    pub keys: Access,
     /// `ATTENDANCE_CORS_ORIGINS`: whose pages may call it from a browser.
     pub origins: Origins,
 }
@@ -28,11 +28,11 @@ impl AccessSettings {
     /// # Errors
     /// [`InvalidAccess`].
     pub fn from_environment(environment: &Environment) -> Result<Self, InvalidAccess> {
-        let access = Access::parse(environment.text("ATTENDANCE_ACCESS_KEY").unwrap_or_default())?;
+        let keys = Access::parse(environment.text("ATTENDANCE_ACCESS_KEY").unwrap_or_default())?;
         let value = environment.text("ATTENDANCE_CORS_ORIGINS").unwrap_or("*");
         let origins = Origins::parse(value);
         let origins = origins.map_err(|cause| InvalidAccess::Origins { value: value.to_owned(), cause })?;
-        Ok(Self { access, origins })
+        Ok(Self { keys, origins })
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn absent_variables_let_everybody_in_and_wrong_ones_are_named() {
         let settings = AccessSettings::from_environment(&Environment::default()).unwrap();
-        assert!(settings.access.is_open());
+        assert!(settings.keys.is_open());
         assert_eq!(settings.origins, Origins::Any);
         let message = |name, value| {
             AccessSettings::from_environment(&Environment::from([(name, value)])).unwrap_err().to_string()

@@ -41,7 +41,7 @@ impl Container {
     /// # Errors
     /// If there is none: on AWS everybody could reach the service.
     pub fn access(&self) -> Result<Access, Error> {
-        Ok(self.access_settings()?.access)
+        Ok(self.access_settings()?.keys)
     }
 
     fn access_settings(&self) -> Result<AccessSettings, Error> {

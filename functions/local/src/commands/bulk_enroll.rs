@@ -7,14 +7,13 @@ use anyhow::Result;
 use attendance::ports::{EnrollmentOrigin, ScanError};
 use attendance::{AttendanceSettings, EnrollError, Enroller, Environment, Receipt, Refusal, StudentId, compose};
 use attendance_camera::read_picture;
-use attendance_embedded::Database;
 use attendance_http::ApiError;
 use attendance_vision::{MAX_BYTES, VisionSettings};
 use clap::Args;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::adapters::ports;
+use crate::adapters::Adapters;
 use crate::commands::models;
 use crate::known_faces::KnownFaces;
 use crate::places::Places;
@@ -47,9 +46,9 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
     let known = KnownFaces::list(&options.folder)?;
     let settings = AttendanceSettings::from_environment(environment)?;
     let threads = VisionSettings::from_environment(environment)?.threads;
-    let database = Database::open(&places.data(environment))?;
+    let ports = Adapters::open(&places.data(environment))?.ports;
     let engine = models::load_engine(places, environment)?;
-    let enroller = compose(ports(&database, None), settings).with_engine(Arc::new(engine)).enroller;
+    let enroller = compose(ports, settings).with_engine(Arc::new(engine)).enroller;
 
     let bar = ProgressBar::new(known.pictures.len() as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left").expect("a valid template"),

@@ -2,14 +2,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use attendance::{AttendanceSettings, Environment, EventId, EventStatus, OutboxEntry, Timestamp, compose};
-use attendance_embedded::Database;
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::Table;
 use jiff::tz::TimeZone;
 use strum::VariantArray;
 
-use crate::adapters::ports;
+use crate::adapters::Adapters;
 use crate::places::Places;
 use crate::table::table;
 
@@ -42,8 +41,8 @@ fn status() -> impl TypedValueParser<Value = EventStatus> {
 }
 
 pub(crate) fn run(command: &Command, places: &Places, environment: &Environment) -> Result<ExitCode> {
-    let database = Database::open(&places.data(environment))?;
-    let outbox = compose(ports(&database, None), AttendanceSettings::default()).outbox;
+    let ports = Adapters::open(&places.data(environment))?.ports;
+    let outbox = compose(ports, AttendanceSettings::default()).outbox;
     tokio::runtime::Runtime::new()?.block_on(async {
         match command {
             Command::List { status, limit } => {

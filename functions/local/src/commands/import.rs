@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use attendance::ports::{Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryStore};
 use attendance::{Clock, DIMENSIONS, Embedding, Environment, ModelId, PhotoDigest, StudentId, SystemClock};
-use attendance_embedded::Database;
 use attendance_models::EMBEDDING_MODEL;
 use clap::Args;
 
+use crate::adapters::Adapters;
 use crate::places::Places;
 
 /// The largest file: a thousand embeddings and a generous header. A student has a handful.
@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
     files.sort();
     ensure!(!files.is_empty(), "{} holds no .npy file", options.folder.display());
 
-    let gallery = Database::open(&places.data(environment))?.gallery();
+    let gallery = Adapters::open(&places.data(environment))?.ports.gallery;
     let runtime = tokio::runtime::Runtime::new()?;
     let (mut imported, mut refused) = (0, 0);
     for path in &files {

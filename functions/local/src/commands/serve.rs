@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use attendance::{AttendanceSettings, Deliverer, Environment, EventStatus, compose};
-use attendance_embedded::Database;
+use attendance::{AttendanceSettings, Deliverer, Environment, EventStatus, Ports, compose};
 use attendance_http::{AccessSettings, App, Settings, Uploads, Work, router};
 use attendance_server::{Identity, Server, TlsError};
 use attendance_vision::VisionSettings;
@@ -17,7 +16,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use self::announcement::{Announcement, describe_webhook};
-use crate::adapters::ports;
+use crate::adapters::Adapters;
 use crate::commands::models;
 use crate::console::{log_to_stderr, say};
 use crate::environment;
@@ -77,7 +76,7 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
         None => environment::address(environment)?,
     };
     let access = AccessSettings::from_environment(environment)?;
-    if access.access.is_open() && !addr.ip().is_loopback() && !options.open {
+    if access.keys.is_open() && !addr.ip().is_loopback() && !options.open {
         bail!(
             "{addr} can be reached from other machines and no access key is set: set ATTENDANCE_ACCESS_KEY, \
              or start with --open to let everybody in"
@@ -99,14 +98,14 @@ async fn serve(
     environment: &Environment,
 ) -> Result<()> {
     // Everything that can be wrong with the settings comes before the models, which take a moment.
-    let AccessSettings { access, origins } = access;
     let identity = tls.identity(&places.data(environment))?;
     let settings = AttendanceSettings::from_environment(environment)?;
     let webhook = WebhookSettings::from_environment(environment, true)?.map(HttpWebhook::new).transpose()?;
-    let database = Database::open(&places.data(environment))?;
+    let Adapters { ports, watch } = Adapters::open(&places.data(environment))?;
     let engine = models::load_engine(places, environment)?;
     let (tls, detectors) = (identity.as_ref().map(|i| i.description().to_owned()), engine.describe_detectors());
-    let use_cases = compose(ports(&database, webhook), settings);
+    let ports = Ports { webhook: webhook.map(|webhook| Arc::new(webhook) as _), ..ports };
+    let use_cases = compose(ports, settings);
     let faces = use_cases.with_engine(Arc::new(engine));
     let server = Server::bind(addr, identity).await.with_context(|| format!("cannot listen on {addr}"))?;
     faces.recognizer.warm().await?;
@@ -119,15 +118,15 @@ async fn serve(
         models: places.models(environment),
         detectors,
         webhook: describe_webhook(environment),
-        is_open: access.is_open(),
+        is_open: access.keys.is_open(),
         has_stranded_events: use_cases.deliverer.is_none() && !waiting.events.is_empty(),
     };
 
     let work = Work::default();
     let (stop_deliveries, stopping_deliveries) = watch::channel(false);
     let deliveries = use_cases.deliverer.clone().map(|d| tokio::spawn(deliver_due(d, stopping_deliveries)));
-    let settings = Settings { access, origins, uploads: Uploads::default(), websocket_url: None, mock_webhook: true };
-    let app = router(App { use_cases, faces, watch: Some(database.hub()) }, settings, work.clone());
+    let settings = Settings { access, uploads: Uploads::default(), websocket_url: None, mock_webhook: true };
+    let app = router(App { use_cases, faces, watch: Some(watch) }, settings, work.clone());
 
     announcement.print();
     let stopping = work.clone();

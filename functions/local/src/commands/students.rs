@@ -1,11 +1,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use attendance::ports::GalleryStore;
 use attendance::{Environment, StudentId};
-use attendance_embedded::Database;
 use clap::Subcommand;
 
+use crate::adapters::Adapters;
 use crate::places::Places;
 
 /// The subcommands of `students`.
@@ -24,7 +23,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(command: &Command, places: &Places, environment: &Environment) -> Result<ExitCode> {
-    let gallery = Database::open(&places.data(environment))?.gallery();
+    let gallery = Adapters::open(&places.data(environment))?.ports.gallery;
     let runtime = tokio::runtime::Runtime::new()?;
     match command {
         Command::List => {

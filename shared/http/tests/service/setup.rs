@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attendance::ports::{FaceEngine, Purpose, ScanError, Webhook};
 use attendance::{AttendanceSettings, ModelId, Ports, Scan, compose};
-use attendance_http::{Access, App, Origins, Settings, Uploads, Work, router};
+use attendance_http::{Access, AccessSettings, App, Origins, Settings, Uploads, Work, router};
 use attendance_testkit::{FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWebhook, delivered};
 use attendance_wire::webhook::WebhookJson;
 use axum::Router;
@@ -98,8 +98,10 @@ impl Service {
         let faces = use_cases.with_engine(Arc::new(Engine(FakeEngine::default())));
         let app = App { use_cases, faces, watch: Some(told) };
         let settings = Settings {
-            access: Access::parse(wishes.keys).expect("keys"),
-            origins: Origins::parse(wishes.origins).expect("origins"),
+            access: AccessSettings {
+                keys: Access::parse(wishes.keys).expect("keys"),
+                origins: Origins::parse(wishes.origins).expect("origins"),
+            },
             uploads: wishes.uploads,
             websocket_url: wishes.websocket_url,
             mock_webhook: wishes.mock_webhook,
