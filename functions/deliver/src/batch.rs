@@ -32,9 +32,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use attendance::{Clock, EventId, EventStatus, RetryPolicy};
-    use attendance_testkit::{FakeClock, FakeEvents, FakePush, FakeWakeups, FakeWebhook, delivered, sighting};
-    use attendance_wire::webhook::WebhookJson;
+    use attendance::{AttendanceSettings, Clock, EventId, EventStatus, Ports, compose};
+    use attendance_testkit::{FakeClock, FakeEvents, FakeWakeups, FakeWebhook, START, delivered, ports, sighting};
     use serde_json::json;
 
     use super::*;
@@ -43,20 +42,23 @@ mod tests {
 
     /// The answer to messages with these bodies, `m0`, `m1` and so on by name, after `wait`.
     struct Function {
-        deliverer: Deliverer,
+        deliverer: Arc<Deliverer>,
         events: FakeEvents,
         clock: Arc<FakeClock>,
     }
 
     impl Function {
         fn new() -> Self {
-            let (events, clock) = (FakeEvents::default(), Arc::new(FakeClock::at(1_727_580_000_000)));
-            let webhook = Arc::new(FakeWebhook::new(|delivery| delivered(delivery.at)));
-            let (outbox, push) = (Arc::new(events.clone()), Arc::new(FakePush::default()));
-            let (policy, timeout) = (RetryPolicy::default(), Duration::from_secs(3));
-            let format = Arc::new(WebhookJson);
-            let deliverer = Deliverer::new(webhook, format, outbox, push, clock.clone(), policy, timeout);
-            Self { deliverer: deliverer.waking(Arc::new(FakeWakeups::default())), events, clock }
+            let (events, clock) = (FakeEvents::default(), Arc::new(FakeClock::at(START)));
+            let ports = Ports {
+                events: Arc::new(events.clone()),
+                webhook: Some(Arc::new(FakeWebhook::new(|delivery| delivered(delivery.at)))),
+                wakeups: Some(Arc::new(FakeWakeups::default())),
+                clock: clock.clone(),
+                ..ports()
+            };
+            let deliverer = compose(ports, AttendanceSettings::default()).deliverer.expect("there is a webhook");
+            Self { deliverer, events, clock }
         }
 
         /// The body of the message about an event that was accepted and not tried.

@@ -60,8 +60,8 @@ impl Container {
     /// # Errors
     /// If a variable has a value that is not allowed, and if the Lambda runtime is gone.
     pub async fn serve(&self, routes: Router) -> Result<(), Error> {
-        let AccessSettings { access, origins } = self.access_settings()?;
-        lambda_http::run(numbered(guarded(routes, access, origins))).await
+        let AccessSettings { keys, origins } = self.access_settings()?;
+        lambda_http::run(numbered(guarded(routes, keys, origins))).await
     }
 
     /// Returns the use cases over the adapters of AWS, without a deliverer: the webhook's client takes time to make.

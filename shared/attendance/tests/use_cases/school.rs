@@ -9,11 +9,9 @@ use attendance::{
 use attendance_testkit::{
     Delivery, FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWakeups, FakeWebhook, delivered,
 };
-use attendance_wire::webhook::WebhookJson;
 use bytes::Bytes;
 
-/// The time at which every test begins, in milliseconds.
-pub(crate) const START: u64 = 1_727_580_000_000;
+pub(crate) use attendance_testkit::START;
 
 /// The use cases wired to fakes: one school's service, as one process has it.
 pub(crate) struct School {
@@ -57,10 +55,10 @@ impl School {
             gallery: Arc::new(gallery.clone()),
             events: Arc::new(events.clone()),
             push: Arc::new(push.clone()),
-            format: Arc::new(WebhookJson),
             webhook: Some(webhook.clone()),
             wakeups: Some(Arc::new(wakeups.clone())),
             clock: clock.clone(),
+            ..attendance_testkit::ports()
         };
         let use_cases = compose(ports.clone(), AttendanceSettings::default());
         let faces = use_cases.with_engine(engine.clone());

@@ -8,7 +8,6 @@ use attendance::ports::{FaceEngine, Purpose, ScanError, Webhook};
 use attendance::{AttendanceSettings, ModelId, Ports, Scan, compose};
 use attendance_http::{Access, AccessSettings, App, Origins, Settings, Uploads, Work, router};
 use attendance_testkit::{FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, FakeWebhook, delivered};
-use attendance_wire::webhook::WebhookJson;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -89,10 +88,9 @@ impl Service {
             gallery: Arc::new(gallery.clone()),
             events: Arc::new(events.clone()),
             push: told.clone(),
-            format: Arc::new(WebhookJson),
             webhook: enabled.then(|| webhook.clone() as Arc<dyn Webhook>),
-            wakeups: None,
             clock: clock.clone(),
+            ..attendance_testkit::ports()
         };
         let use_cases = compose(ports, AttendanceSettings::default());
         let faces = use_cases.with_engine(Arc::new(Engine(FakeEngine::default())));
