@@ -1,8 +1,8 @@
 //! The function that enrols the pictures put into the bucket under `known_faces/`, of which a queue notifies it.
 
-use attendance::{BulkEnroller, Ports};
 use attendance_aws::S3Inbox;
 use attendance_lambda::Container;
+use attendance_lambda_faces::with_engine;
 use aws_lambda_events::s3::S3EventRecord;
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -18,10 +18,7 @@ struct Notification {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
-    let use_cases = container.compose()?;
-    let enroller = attendance_lambda_faces::with_engine(&container, &use_cases)?.enroller;
-    let Ports { push, clock, .. } = use_cases.ports;
-    let bulk = BulkEnroller::new(container.aws.inbox(), enroller, push, clock);
+    let bulk = with_engine(&container, &container.compose()?)?.with_inbox(container.aws.inbox());
     let work = async |event: LambdaEvent<SqsEvent>| -> Result<(), Error> {
         for message in event.payload.records {
             let notification: Notification = serde_json::from_str(message.body.as_deref().unwrap_or_default())?;

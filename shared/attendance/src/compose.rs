@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use crate::ports::{EventFormat, EventStore, FaceEngine, GalleryStore, Push, Wakeups, Webhook};
-use crate::{AttendanceSettings, Clock, Deliverer, Enroller, GalleryCache, Outbox, Realtime, Recognizer};
+use crate::ports::{EventFormat, EventStore, FaceEngine, GalleryStore, Inbox, Push, Wakeups, Webhook};
+use crate::{AttendanceSettings, BulkEnroller, Clock, Deliverer, Enroller, GalleryCache, Outbox, Realtime, Recognizer};
 
 /// The adapters of one deployment, each behind its port.
 #[derive(Clone)]
@@ -31,6 +31,7 @@ pub struct UseCases {
 /// The use cases of one deployment that look at pictures.
 #[allow(missing_docs)]
 pub struct FaceUseCases {
+    pub ports: Ports,
     pub enroller: Arc<Enroller>,
     pub recognizer: Arc<Recognizer>,
     pub realtime: Arc<Realtime>,
@@ -61,12 +62,22 @@ impl UseCases {
     /// Returns the use cases that look at pictures, with this engine.
     #[must_use]
     pub fn with_engine(&self, engine: Arc<dyn FaceEngine>) -> FaceUseCases {
-        let (Ports { gallery, push, clock, .. }, settings) = (self.ports.clone(), &self.settings);
+        let (ports, settings) = (self.ports.clone(), &self.settings);
+        let Ports { gallery, push, clock, .. } = ports.clone();
         let cache = GalleryCache::new(gallery.clone(), engine.model().clone());
         let recognizer = Arc::new(Recognizer::new(engine.clone(), cache, settings.tolerance));
         let enroller = Enroller::new(engine, gallery, push.clone(), clock.clone(), settings.multi_face);
         let deliverer = self.deliverer.clone();
         let realtime = Realtime::new(recognizer.clone(), deliverer, push, clock, settings.cooldown);
-        FaceUseCases { enroller: Arc::new(enroller), recognizer, realtime: Arc::new(realtime) }
+        FaceUseCases { ports, enroller: Arc::new(enroller), recognizer, realtime: Arc::new(realtime) }
+    }
+}
+
+impl FaceUseCases {
+    /// Returns the bulk enroller of this inbox, which shares its storage with the gallery.
+    #[must_use]
+    pub fn with_inbox(&self, inbox: Arc<dyn Inbox>) -> BulkEnroller {
+        let Ports { push, clock, .. } = self.ports.clone();
+        BulkEnroller::new(inbox, self.enroller.clone(), push, clock)
     }
 }

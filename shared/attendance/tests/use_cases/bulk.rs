@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use attendance::ports::{FaceEngine, GalleryCounts, GalleryStore, InboxKey, Purpose, ScanError, StoreError};
 use attendance::{
-    BulkEnroller, BulkError, EnrollError, Enroller, MAX_PICTURE_BYTES, ModelId, MultiFace, Refusal, RefusalCode, Scan,
+    AttendanceSettings, BulkEnroller, BulkError, EnrollError, MAX_PICTURE_BYTES, ModelId, Refusal, RefusalCode, Scan,
+    compose,
 };
 use attendance_testkit::{FakeEngine, FakeInbox, face, picture};
 use bytes::Bytes;
@@ -18,9 +19,8 @@ fn key(path: &str) -> InboxKey {
 
 /// The bulk enroller of this school's function, with its engine.
 fn bulk_with(school: &School, engine: Arc<dyn FaceEngine>) -> BulkEnroller {
-    let (gallery, push) = (Arc::new(school.gallery.clone()), Arc::new(school.push.clone()));
-    let enroller = Enroller::new(engine, gallery, push.clone(), school.clock.clone(), MultiFace::Reject);
-    BulkEnroller::new(Arc::new(school.gallery.inbox()), Arc::new(enroller), push, school.clock.clone())
+    let faces = compose(school.ports.clone(), AttendanceSettings::default()).with_engine(engine);
+    faces.with_inbox(Arc::new(school.gallery.inbox()))
 }
 
 fn bulk(school: &School) -> BulkEnroller {
