@@ -22,7 +22,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::test::cargo;
+use crate::workspace::cargo;
 
 /// What `bench` takes.
 #[derive(Args)]

@@ -4,7 +4,10 @@
 
 mod aws;
 mod bench;
+mod checks;
+mod functions;
 mod test;
+mod workspace;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -1,9 +1,10 @@
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::aws::target_folder;
+use crate::workspace::{build_programs, cargo, root, succeed, target_folder};
+use crate::{aws, checks};
 
 /// What `test` takes.
 #[derive(Args)]
@@ -29,10 +30,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for suite in Suite::value_variants().iter().filter(|suite| asked_for(suite)) {
         match suite {
             Suite::Workspace => {
-                crate::aws::check_edges()?;
+                checks::edges()?;
                 cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])?;
             }
-            Suite::Aws => crate::aws::test()?,
+            Suite::Aws => aws::test()?,
             Suite::Browser => browser()?,
         }
     }
@@ -54,35 +55,11 @@ fn browser() -> Result<()> {
     }
     build_programs()?;
     let program = target_folder().join("debug/attendance");
-    let pull = Command::new(&program).args(["models", "pull"]).status();
-    ensure!(pull.context("the program that was built cannot be started")?.success(), "the models cannot be had");
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/browser");
+    succeed(Command::new(&program).args(["models", "pull"]))?;
+    let folder = root().join("tests/browser");
     for arguments in [&["ci", "--no-audit", "--no-fund"][..], &["test"]] {
-        let status = Command::new("npm")
-            .args(arguments)
-            .current_dir(folder)
-            .env("ATTENDANCE_PROGRAM", &program)
-            .status()
-            .context("npm cannot be started")?;
-        ensure!(status.success(), "npm {} failed in tests/browser", arguments.join(" "));
+        let mut npm = Command::new("npm");
+        succeed(npm.args(arguments).current_dir(&folder).env("ATTENDANCE_PROGRAM", &program))?;
     }
-    Ok(())
-}
-
-/// Builds every program as `cargo test --workspace` did: for one package alone cargo would choose other features of the
-/// dependencies, and compile them, tract above all, once more.
-pub(crate) fn build_programs() -> Result<()> {
-    cargo(&["build", "--workspace", "--bins", "--locked"])
-}
-
-/// Runs cargo at the workspace's root.
-pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
-    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let status = Command::new(program)
-        .args(arguments)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .status()
-        .context("cargo cannot be started")?;
-    ensure!(status.success(), "cargo {} failed", arguments.join(" "));
     Ok(())
 }

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{FUNCTIONS, local, root, succeed, tool, with_tools};
+use super::deploy::copy_models;
+use super::tools::{PORT, local, tool, with_tools};
+use crate::functions::functions;
+use crate::workspace::{cargo_command, root, succeed, target_folder};
 
 /// The most that a function's package may weigh unzipped, in MiB: AWS takes 250.
 const PACKAGE_BUDGET: u64 = 90;
@@ -20,17 +23,17 @@ const SMALL_BUDGET: u64 = 24;
 /// How long a function may take until it asks for its first invocation. AWS gives it ten seconds, in which it also reads its
 /// secret and the gallery.
 const INIT_BUDGET: Duration = Duration::from_secs(4);
-/// When one that does not ask is given up.
+/// How long one that does not ask is waited for.
 const INIT_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Release packages, as `sam build` makes them: their weight, and how long each takes to start.
+/// Builds the release packages by `sam build`, and prints what each weighs and how long it takes to start.
 pub(super) fn package() -> Result<()> {
-    let mut sam = local(with_tools(Command::new(tool("sam")?))?, super::PORT);
+    let mut sam = local(with_tools(Command::new(tool("sam")?))?, PORT);
     succeed(sam.args(["build", "--build-in-source"]))?;
     let built = root().join(".aws-sam/build");
     check_weights(&built)?;
     println!("{:<12} {:>10} {:>10} {:>8}", "function", "bootstrap", "package", "init");
-    for (name, _, _) in FUNCTIONS {
+    for name in functions()?.keys() {
         let folder = built.join(name);
         let bootstrap = folder.join("bootstrap");
         let mut inits = (0..5).map(|_| init(&bootstrap)).collect::<Result<Vec<_>>>()?;
@@ -42,9 +45,29 @@ pub(super) fn package() -> Result<()> {
     Ok(())
 }
 
-/// Fails where a function's folder among these weighs more than its budget.
+/// Builds this function for AWS into a folder: its program as `bootstrap` and, if it runs the face models, the models.
+pub(super) fn build(name: &str, into: &Path) -> Result<()> {
+    let functions = functions()?;
+    let function = functions.get(name).with_context(|| format!("infra/functions.toml lists no {name}"))?;
+    let arm = std::env::var("ARCHITECTURE").is_ok_and(|architecture| architecture == "arm64");
+    let mut build = cargo_command();
+    build.args(["lambda", "build", "--release", "--locked", if arm { "--arm64" } else { "--x86-64" }]);
+    // All at once, whichever is asked for: alone, each would choose other features of the dependencies and compile them again.
+    for function in functions.values() {
+        build.arg("--package").arg(function.program());
+    }
+    succeed(&mut build)?;
+    let program = target_folder().join("lambda").join(function.program()).join("bootstrap");
+    fs::copy(&program, into.join("bootstrap")).with_context(|| format!("{} is missing", program.display()))?;
+    if function.faces {
+        copy_models(&into.join("models"))?;
+    }
+    Ok(())
+}
+
+/// Fails if the folder of a function among these weighs more than its budget.
 pub(super) fn check_weights(built: &Path) -> Result<()> {
-    for (name, _, _) in FUNCTIONS {
+    for name in functions()?.keys() {
         let whole = weight(&built.join(name))?;
         ensure!(whole > 1 << 20, "the package of {name} is not what it was taken for");
         ensure!(whole <= PACKAGE_BUDGET << 20, "{name} weighs {:.1} MiB, more than {PACKAGE_BUDGET}", mib(whole));
@@ -54,11 +77,10 @@ pub(super) fn check_weights(built: &Path) -> Result<()> {
 
 /// Builds the smallest function as it is built for AWS, and checks its weight and that it starts.
 pub(super) fn check_small_function() -> Result<()> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let mut build = local(with_tools(Command::new(cargo))?, super::PORT);
+    let mut build = local(with_tools(cargo_command())?, PORT);
     build.args(["lambda", "build", "--release", "--x86-64", "--locked", "--package", "attendance-connect"]);
     succeed(&mut build)?;
-    let bootstrap = super::target_folder().join("lambda/attendance-connect/bootstrap");
+    let bootstrap = target_folder().join("lambda/attendance-connect/bootstrap");
     let weight = fs::metadata(&bootstrap).context("cargo lambda left no program")?.len();
     ensure!(weight <= SMALL_BUDGET << 20, "connect weighs {:.1} MiB, more than {SMALL_BUDGET}", mib(weight));
     let init = init(&bootstrap)?;

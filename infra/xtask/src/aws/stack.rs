@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{PORT, folder, local, succeed, tool};
+use super::tools::{PORT, folder, local, tool};
+use crate::workspace::succeed;
 
 /// How long the stack may take to start, and to end together with the functions that it started.
 const PATIENCE: Duration = Duration::from_secs(60);
