@@ -11,9 +11,8 @@ fn label(answer: &Value) -> &Value {
     &answer["results"][0]["label"]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_enrolled_picture_lies_in_the_bucket_byte_for_byte() {
-    let stack = Stack::alone().await;
+pub(crate) async fn an_enrolled_picture_lies_in_the_bucket_byte_for_byte() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     let student = stack.target.enroll_new("obama", &pictures::obama(0)).await;
     let keys = stack.keys(&format!("photos/{student}/")).await;
@@ -22,9 +21,8 @@ async fn an_enrolled_picture_lies_in_the_bucket_byte_for_byte() {
     assert_eq!(stack.get(photo).await.expect("there"), pictures::obama(0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_picture_is_enrolled_until_it_is_removed() {
-    let stack = Stack::alone().await;
+pub(crate) async fn a_dropped_picture_is_enrolled_until_it_is_removed() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     stack.put("known_faces/dropped/a%20b%2Bc%20(1)~.JPG", &pictures::obama(0)).await;
     stack.until("it is enrolled", async || stack.encodings().await == 1).await;
@@ -42,9 +40,8 @@ async fn a_dropped_picture_is_enrolled_until_it_is_removed() {
     assert!(stack.keys("photos/dropped/").await.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_notification_counts_once_however_often_and_in_whatever_order_it_comes() {
-    let stack = Stack::alone().await;
+pub(crate) async fn a_notification_counts_once_however_often_and_in_whatever_order_it_comes() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     stack.put("known_faces/often/1.jpg", &pictures::obama(0)).await;
     for _ in 0..5 {
@@ -60,9 +57,8 @@ async fn a_notification_counts_once_however_often_and_in_whatever_order_it_comes
     assert_eq!(stack.encodings().await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refused_picture_leaves_a_report_and_is_told() {
-    let stack = Stack::alone().await;
+pub(crate) async fn a_refused_picture_leaves_a_report_and_is_told() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     let mut watcher = stack.target.watch(None).await;
     for (name, picture, code) in [
@@ -83,9 +79,8 @@ async fn a_refused_picture_leaves_a_report_and_is_told() {
     assert!(stack.keys("reports/refused/").await.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_uploads_a_picture_that_is_too_large_for_an_invocation() {
-    let stack = Stack::alone().await;
+pub(crate) async fn a_client_uploads_a_picture_that_is_too_large_for_an_invocation() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     let mut large = pictures::obama(0).to_vec();
     large.resize(6 << 20, 0);
@@ -138,9 +133,8 @@ fn drop(n: u64) -> (String, String, Bytes, Outcome) {
     (format!("many-{}", n / 5 % 20), format!("{n}.jpg"), bytes, outcome)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn five_hundred_pictures_dropped_at_once_have_an_outcome_each() {
-    let stack = Stack::alone().await;
+pub(crate) async fn five_hundred_pictures_dropped_at_once_have_an_outcome_each() {
+    let stack = Stack::ready().await;
     let mut watcher = stack.target.watch(None).await;
     let (mut enrolled, mut stored, mut refused) = (0, HashSet::new(), HashMap::new());
     let drops = (0..DROPPED).map(drop).map(|(student, name, bytes, outcome)| {

@@ -13,9 +13,8 @@ fn instance(answer: &Answer) -> (String, u64) {
 /// How often: each round is two pictures through two whole pipelines.
 const ROUNDS: u64 = 200;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_one_warm_container_enrols_another_warm_one_finds() {
-    let stack = Stack::alone().await;
+pub(crate) async fn what_one_warm_container_enrols_another_warm_one_finds() {
+    let stack = Stack::ready().await;
     let target = &stack.target;
     target.forget_everybody().await;
     let photo = pictures::obama(0);
@@ -40,10 +39,9 @@ async fn what_one_warm_container_enrols_another_warm_one_finds() {
 /// More than a student's quiet time.
 const QUIET: Duration = Duration::from_millis(COOLDOWN_SECONDS * 1000 + 300);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_frames_in_the_same_instant_through_two_containers_are_one_event() {
+pub(crate) async fn two_frames_in_the_same_instant_through_two_containers_are_one_event() {
     const ROUNDS: usize = 5;
-    let stack = Stack::alone().await;
+    let stack = Stack::ready().await;
     let target = &stack.target;
     target.forget_everybody().await;
     let student = target.enroll_new("obama", &pictures::obama(0)).await;

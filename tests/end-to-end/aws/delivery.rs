@@ -39,9 +39,8 @@ impl Told {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn three_hundred_events_in_random_faults_all_arrive_and_count_once() {
-    let stack = Stack::alone().await;
+pub(crate) async fn three_hundred_events_in_random_faults_all_arrive_and_count_once() {
+    let stack = Stack::ready().await;
     let target = &stack.target;
     target.forget_everybody().await;
     stack.until("nothing is left of other tests", async || target.events("pending").await.is_empty()).await;
@@ -165,9 +164,8 @@ async fn post_frames(client: usize, target: Target, told: Arc<Told>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_whose_message_was_lost_is_found_by_the_clock() {
-    let stack = Stack::alone().await;
+pub(crate) async fn an_event_whose_message_was_lost_is_found_by_the_clock() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     let student = stack.target.enroll_new("obama", &pictures::obama(0)).await;
     stack.target.realtime("", &pictures::obama(1)).await;
@@ -202,9 +200,8 @@ async fn an_event_whose_message_was_lost_is_found_by_the_clock() {
     assert_eq!(stack.receiver.calls_about(&student).len(), 2, "once");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_none_ends_in_the_dead_letter_queue() {
-    let stack = Stack::alone().await;
+pub(crate) async fn a_message_that_is_none_ends_in_the_dead_letter_queue() {
+    let stack = Stack::ready().await;
     stack.repeat_messages_after(1).await;
     let poison = format!("no wakeup {}", std::process::id());
     stack.send_message(&poison).await;
@@ -213,9 +210,8 @@ async fn a_message_that_is_none_ends_in_the_dead_letter_queue() {
     stack.repeat_messages_after(360).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replayed_event_is_sent_at_once() {
-    let stack = Stack::alone().await;
+pub(crate) async fn a_replayed_event_is_sent_at_once() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     stack.receiver.answer(410, "gone");
     let student = stack.target.enroll_new("obama", &pictures::obama(0)).await;

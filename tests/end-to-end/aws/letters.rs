@@ -14,9 +14,8 @@ async fn bulk_calls(stack: &Stack) -> usize {
     events["events"].as_array().expect("events").len()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_but_known_faces_calls_the_function() {
-    let stack = Stack::alone().await;
+pub(crate) async fn nothing_but_known_faces_calls_the_function() {
+    let stack = Stack::ready().await;
     stack.put("known_faces/told/pair.jpg", &pictures::pair()).await;
     stack.until("it is refused", async || stack.get("reports/told/pair.jpg.json").await.is_some()).await;
     stack.until_settled().await;
@@ -33,9 +32,8 @@ async fn nothing_but_known_faces_calls_the_function() {
     stack.target.remove("told").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_keeps_failing_ends_among_the_dead_letters_and_raises_the_alarm() {
-    let stack = Stack::alone().await;
+pub(crate) async fn what_keeps_failing_ends_among_the_dead_letters_and_raises_the_alarm() {
+    let stack = Stack::ready().await;
     // Minutes of waiting between two tries become none.
     let wait = stack.queue("DroppedQueue", "GetQueueAttributes", json!({"AttributeNames": ["All"]})).await;
     let set_wait = async |seconds: &str| {

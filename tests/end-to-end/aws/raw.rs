@@ -160,9 +160,8 @@ fn recorded(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(format!("{name}.json"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn http_events_are_answered() {
-    let stack = Stack::alone().await;
+pub(crate) async fn http_events_are_answered() {
+    let stack = Stack::ready().await;
     let functions = Functions::start(&stack).await;
     let (status, body) = functions.http("enroll", "http-enroll-base64").await;
     assert_eq!((status, &body["ok"], &body["saved"]), (200, &json!(true), &json!(1)), "{body}");
@@ -199,9 +198,8 @@ async fn http_events_are_answered() {
     assert_eq!(functions.http("meta", "http-health").await.1["encodings"], 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn websocket_events_are_answered() {
-    let stack = Stack::alone().await;
+pub(crate) async fn websocket_events_are_answered() {
+    let stack = Stack::ready().await;
     let functions = Functions::start(&stack).await;
     let status = async |function: &str, event: &Path| {
         functions.invoke(function, event).await.expect("an answer")["statusCode"].as_u64().expect("a status")
@@ -232,9 +230,8 @@ async fn websocket_events_are_answered() {
     std::fs::remove_file(from_him).expect("removed");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bucket_events_are_settled() {
-    let stack = Stack::alone().await;
+pub(crate) async fn bucket_events_are_settled() {
+    let stack = Stack::ready().await;
     let functions = Functions::start(&stack).await;
     let bulk = async |event: &str| functions.invoke("bulk-enroll", &recorded(event)).await;
     let in_bucket = |key: &str| format!("{}/{key}", functions.bucket);

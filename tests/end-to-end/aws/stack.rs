@@ -4,7 +4,6 @@ use attendance_end_to_end::{ACCESS_KEYS, Receiver, Target};
 use bytes::Bytes;
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard};
 
 /// What AWS takes of a picture, in bytes.
 const IMAGE_LIMIT: usize = 4 << 20;
@@ -12,16 +11,13 @@ const IMAGE_LIMIT: usize = 4 << 20;
 /// How long something that happens by a notification may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-static ALONE: Mutex<()> = Mutex::const_new(());
-
-/// The deployed service, for one test at a time.
+/// The deployed service, for one case at a time.
 pub(crate) struct Stack {
     pub(crate) target: Target,
     pub(crate) receiver: Receiver,
     endpoint: String,
     pub(crate) bucket: String,
     client: Client,
-    _alone: MutexGuard<'static, ()>,
 }
 
 pub(crate) fn variable(name: &str) -> String {
@@ -35,8 +31,8 @@ pub(crate) fn output(name: &str) -> String {
 }
 
 impl Stack {
-    pub(crate) async fn alone() -> Self {
-        let alone = ALONE.lock().await;
+    /// The service, with nobody enrolled and nothing left to be done.
+    pub(crate) async fn ready() -> Self {
         let (http, ws) = (variable("ATTENDANCE_TEST_HTTP"), variable("ATTENDANCE_TEST_WS"));
         let stack = Self {
             target: Target::new(&http, &ws, Some(ACCESS_KEYS[0]), IMAGE_LIMIT),
@@ -44,7 +40,6 @@ impl Stack {
             endpoint: variable("ATTENDANCE_TEST_STACK"),
             bucket: output("BucketName"),
             client: Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client"),
-            _alone: alone,
         };
         stack.forget_everybody().await;
         stack

@@ -34,8 +34,7 @@ fn row<'a>(table: &'a str, first: &str) -> Vec<&'a str> {
     found.unwrap_or_else(|| panic!("no row {first}: {table}")).split_whitespace().collect()
 }
 
-#[test]
-fn bulk_enroll_takes_what_it_can_and_says_why_not_the_rest() {
+pub(crate) async fn bulk_enroll_takes_what_it_can_and_says_why_not_the_rest() {
     let folder = Folder::new();
     let known = folder.path().join("school faces");
     put(&known, "obama/front (1)+~.JPG", &pictures::photograph("obama.jpg"));
@@ -98,8 +97,7 @@ fn bulk_enroll_takes_what_it_can_and_says_why_not_the_rest() {
     assert_eq!(folder.run(&["students", "remove", "../x"]).code, Some(2), "no id");
 }
 
-#[test]
-fn bulk_enroll_fails_where_nothing_was_enrolled() {
+pub(crate) async fn bulk_enroll_fails_where_nothing_was_enrolled() {
     let folder = Folder::new();
     let missing = folder.run(&["bulk-enroll", "nowhere"]);
     assert_eq!(missing.code, Some(1));
@@ -110,8 +108,7 @@ fn bulk_enroll_fails_where_nothing_was_enrolled() {
     assert!(nobody.stdout.contains("no_face"), "{nobody:?}");
 }
 
-#[test]
-fn recognize_names_the_faces_of_files() {
+pub(crate) async fn recognize_names_the_faces_of_files() {
     let folder = Folder::new();
     for student in ["obama", "biden"] {
         put(folder.path(), &format!("known_faces/{student}/1.jpg"), &pictures::photograph(&format!("{student}.jpg")));
@@ -147,8 +144,7 @@ fn recognize_names_the_faces_of_files() {
     assert_eq!(folder.run(&["recognize"]).code, Some(2), "a file is wanted");
 }
 
-#[test]
-fn what_is_no_picture_is_a_sentence_and_an_exit_code_within_bounds() {
+pub(crate) async fn what_is_no_picture_is_a_sentence_and_an_exit_code_within_bounds() {
     let folder = Folder::new();
     put(folder.path(), "folder.jpg/inside.txt", &Bytes::from_static(b"a file in a folder"));
     for (name, bytes, sentence) in [
@@ -176,8 +172,7 @@ fn what_is_no_picture_is_a_sentence_and_an_exit_code_within_bounds() {
     }
 }
 
-#[test]
-fn compare_tells_the_same_person_from_two() {
+pub(crate) async fn compare_tells_the_same_person_from_two() {
     let folder = Folder::new();
     let [obama, obama2, biden] =
         ["obama.jpg", "obama2.jpg", "biden.jpg"].map(|name| sample(name).display().to_string());
@@ -207,8 +202,7 @@ fn npy(rows: &[Vec<f64>]) -> Vec<u8> {
     bytes
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn import_takes_over_what_the_replaced_service_stored() {
+pub(crate) async fn import_takes_over_what_the_replaced_service_stored() {
     let golden: Value = serde_json::from_str(include_str!("../../parity/golden.json")).unwrap();
     let embedding = |name: &str| -> Vec<f64> {
         let face = &golden["images"][name]["hog"][0]["embedding"];
@@ -241,8 +235,7 @@ fn watch(server: &Server, arguments: &[&str]) -> Outcome {
     tokio::task::block_in_place(|| run(command))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn watch_posts_files_and_prints_what_comes_back() {
+pub(crate) async fn watch_posts_files_and_prints_what_comes_back() {
     let receiver = Receiver::start().await;
     let server = Server::start_for(&receiver);
     let obama = server.target().enroll_new("obama", &pictures::photograph("obama.jpg")).await;
@@ -293,8 +286,7 @@ async fn camera(frames: Vec<Bytes>, boundary_in_header: &'static str) -> String 
     url
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn watch_follows_a_camera() {
+pub(crate) async fn watch_follows_a_camera() {
     let receiver = Receiver::start().await;
     let mut variables = environment(&receiver);
     variables.retain(|(name, _)| *name != "EVENT_COOLDOWN_SECONDS");
@@ -317,8 +309,7 @@ async fn watch_follows_a_camera() {
     assert_eq!(receiver.calls().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tool_whose_reader_has_gone_ends_quietly() {
+pub(crate) async fn a_tool_whose_reader_has_gone_ends_quietly() {
     let server = Server::start(&[("ATTENDANCE_ACCESS_KEY", ACCESS_KEYS.join(" "))]);
     put(server.folder().path(), "1.jpg", &pictures::nobody());
     let watch = ["watch", "1.jpg", "--key", ACCESS_KEYS[0], "--server", server.http()];
@@ -333,8 +324,7 @@ async fn a_tool_whose_reader_has_gone_ends_quietly() {
     }
 }
 
-#[test]
-fn a_server_whose_reader_has_gone_goes_on() {
+pub(crate) async fn a_server_whose_reader_has_gone_goes_on() {
     let folder = Folder::new();
     let mut command = attendance(folder.path(), &[]);
     command.args(["serve", "--addr", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -21,8 +21,7 @@ const CLIENTS: usize = 4;
 /// The acknowledged enrolments: picture number to answer.
 type Acknowledged = Arc<Mutex<BTreeMap<u64, (String, Value)>>>;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_survives_twenty_kills() {
+pub(crate) async fn what_was_acknowledged_survives_twenty_kills() {
     let seed = std::env::var("ATTENDANCE_TEST_SEED").ok().map_or_else(clock_seed, |text| text.parse().expect("a seed"));
     println!("ATTENDANCE_TEST_SEED={seed}");
     let mut random = Random(seed);

@@ -8,8 +8,7 @@ use serde_json::json;
 
 use crate::process::Server;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_does_not_answer_is_told_and_nothing_is_half_written() {
+pub(crate) async fn a_store_that_does_not_answer_is_told_and_nothing_is_half_written() {
     let receiver = Receiver::start().await;
     let server = Server::start_for(&receiver);
     let target = server.target();
@@ -40,8 +39,7 @@ async fn a_store_that_does_not_answer_is_told_and_nothing_is_half_written() {
     assert_eq!(target.realtime("", &frame).await.body["dispatch"][0]["report"]["status"], "sent");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_store_is_logged_and_its_inside_is_not_shown() {
+pub(crate) async fn a_damaged_store_is_logged_and_its_inside_is_not_shown() {
     let server = Server::start(&[]);
     let target = server.target();
     target.enroll_new("obama", &pictures::obama(0)).await;
@@ -59,8 +57,7 @@ async fn a_damaged_store_is_logged_and_its_inside_is_not_shown() {
     assert_eq!(log.lines().filter(|line| line.contains("ERROR")).count(), 1, "once, where it is handled: {log}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn more_frames_than_the_machine_takes_are_turned_away() {
+pub(crate) async fn more_frames_than_the_machine_takes_are_turned_away() {
     let server = Server::start(&[("ATTENDANCE_THREADS", "1".into())]);
     let target = server.target();
     let student = target.enroll_new("obama", &pictures::obama(0)).await;

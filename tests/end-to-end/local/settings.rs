@@ -19,8 +19,7 @@ fn refused_start(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     outcome.stderr
 }
 
-#[test]
-fn a_wrong_value_stops_the_start_and_says_what_is_expected() {
+pub(crate) async fn a_wrong_value_stops_the_start_and_says_what_is_expected() {
     for (name, value) in [
         ("FACE_TOLERANCE", "0,45"),
         ("FACE_TOLERANCE", "-1"),
@@ -55,15 +54,13 @@ fn a_wrong_value_stops_the_start_and_says_what_is_expected() {
     assert!(said.contains("ATTENDANCE_HMAC_SECRET"), "also where nothing is sent: {said}");
 }
 
-#[test]
-fn a_door_without_a_key_is_for_this_machine_alone() {
+pub(crate) async fn a_door_without_a_key_is_for_this_machine_alone() {
     let said = refused_start(&["serve", "--addr", "0.0.0.0:0"], &[]);
     assert!(said.contains("ATTENDANCE_ACCESS_KEY") && said.contains("--open"), "{said}");
     refused_start(&["serve"], &[("ATTENDANCE_ADDR", "[::]:0"), ("ATTENDANCE_ACCESS_KEY", "  ")]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_start_says_where_it_is_and_a_file_of_variables_is_read() {
+pub(crate) async fn the_start_says_where_it_is_and_a_file_of_variables_is_read() {
     let folder = Folder::new();
     std::fs::write(
         folder.path().join(".env"),
@@ -85,8 +82,7 @@ async fn the_start_says_where_it_is_and_a_file_of_variables_is_read() {
     assert_eq!(config, expected, "a real variable wins over the file");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_webhook_sightings_are_pushed_and_take_no_cooldown() {
+pub(crate) async fn without_a_webhook_sightings_are_pushed_and_take_no_cooldown() {
     let server = Server::start(&[]);
     let target = server.target();
     let student = target.enroll_new("obama", &pictures::obama(0)).await;
@@ -100,8 +96,7 @@ async fn without_a_webhook_sightings_are_pushed_and_take_no_cooldown() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_photograph_of_two_can_be_taken_for_the_larger_or_for_both() {
+pub(crate) async fn a_photograph_of_two_can_be_taken_for_the_larger_or_for_both() {
     for (rule, saved) in [("largest", 1), ("all", 2)] {
         let server = Server::start(&[("ENROLL_MULTI_FACE", rule.into())]);
         let target = server.target();
@@ -117,8 +112,7 @@ async fn a_photograph_of_two_can_be_taken_for_the_larger_or_for_both() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pages_of_named_origins_alone_may_call() {
+pub(crate) async fn pages_of_named_origins_alone_may_call() {
     let origins = "https://school.example http://localhost:5173";
     let server = Server::start(&[("ATTENDANCE_CORS_ORIGINS", origins.into())]);
     let target = server.target();
@@ -136,8 +130,7 @@ async fn pages_of_named_origins_alone_may_call() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_never_taken_is_given_up_and_can_be_sent_again() {
+pub(crate) async fn an_event_that_is_never_taken_is_given_up_and_can_be_sent_again() {
     let receiver = Receiver::start().await;
     let mut variables = environment(&receiver);
     variables.push(("ATTENDANCE_RETRY_FOR", "2s".into()));
@@ -160,8 +153,7 @@ async fn an_event_that_is_never_taken_is_given_up_and_can_be_sent_again() {
     assert_eq!(receiver.calls_about(&student).len(), tries + 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_was_queued_survives_the_server() {
+pub(crate) async fn an_event_that_was_queued_survives_the_server() {
     let receiver = Receiver::start().await;
     let mut variables = environment(&receiver);
     let schedule = variables.iter_mut().find(|(name, _)| *name == "ATTENDANCE_RETRY_SCHEDULE").unwrap();
@@ -180,8 +172,7 @@ async fn an_event_that_was_queued_survives_the_server() {
     assert_eq!(calls[0].body, calls[1].body);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_whose_first_try_was_cut_off_is_sent_after_the_next_start() {
+pub(crate) async fn an_event_whose_first_try_was_cut_off_is_sent_after_the_next_start() {
     let receiver = Receiver::start().await;
     let variables = environment(&receiver);
     let folder = Folder::new();
@@ -203,8 +194,7 @@ async fn an_event_whose_first_try_was_cut_off_is_sent_after_the_next_start() {
     assert_eq!(watcher.next_of("delivery").await["status"], "sent");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_finishes_what_runs() {
+pub(crate) async fn a_stop_finishes_what_runs() {
     let receiver = Receiver::start().await;
     let mut server = Server::start_for(&receiver);
     let target = server.target();
@@ -235,8 +225,7 @@ async fn a_stop_finishes_what_runs() {
     assert!(listed.stdout.contains("biden\t1"), "what was answered is stored: {listed:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn memory_stays_bounded_under_large_uploads() {
+pub(crate) async fn memory_stays_bounded_under_large_uploads() {
     let server = Server::start(&[]);
     let target = server.target();
     target.enroll_new("obama", &pictures::photograph("obama.jpg")).await;

@@ -5,8 +5,7 @@ use serde_json::json;
 
 use crate::process::{Folder, Server};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_bulk_run_acknowledged_is_named_by_the_next_request() {
+pub(crate) async fn what_a_bulk_run_acknowledged_is_named_by_the_next_request() {
     let folder = Folder::new();
     let server = Server::start_on(&folder, &[]);
     let target = server.target();
@@ -31,8 +30,7 @@ async fn what_a_bulk_run_acknowledged_is_named_by_the_next_request() {
     assert_eq!(target.recognize(&pictures::photograph("obama2.jpg")).await.body["results"][0]["label"], "Unknown");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_servers_share_one_cooldown_one_gallery_and_one_stream() {
+pub(crate) async fn two_servers_share_one_cooldown_one_gallery_and_one_stream() {
     let receiver = Receiver::start().await;
     let mut variables = environment(&receiver);
     variables.retain(|(name, _)| *name != "EVENT_COOLDOWN_SECONDS");

@@ -10,8 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::process::Server;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_subscribers_get_a_message() {
+pub(crate) async fn a_thousand_subscribers_get_a_message() {
     // This process holds a thousand connections. The server has to raise its own limit.
     let before = getrlimit(Resource::Nofile);
     let usual = Rlimit { current: Some(1024), maximum: before.maximum };
@@ -72,8 +71,7 @@ async fn drain(mut stream: TcpStream) -> usize {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_that_never_reads_delays_nobody_and_is_dropped() {
+pub(crate) async fn a_subscriber_that_never_reads_delays_nobody_and_is_dropped() {
     // The system buffers some megabytes for a client on the same machine. The largest push fills them soon: the receiver's
     // answer of 2 KB is six times as long in JSON.
     const ANSWER: usize = 2048;

@@ -1,8 +1,8 @@
 //! The contract as its clients meet it: cases over real HTTP, a real WebSocket and a real webhook receiver.
 //!
-//! A case takes a [`Target`], which says where a running service is, and nothing of how it runs: the same cases go
-//! against the local server and against a deployed stack. The service must have been started with [`environment`], and
-//! nobody else may use it meanwhile.
+//! The registry lists every case with what it needs. Most take a [`Target`], which holds the addresses of a running service
+//! and does not depend on how it runs: the same cases run against the local server and against a deployed stack. The service must
+//! have been started with [`environment`], and nobody else may use it meanwhile.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub mod cases;
 pub mod pictures;
 mod raw;
 mod receiver;
+mod registry;
 mod signature;
 mod storm;
 mod target;
@@ -17,6 +18,7 @@ mod watcher;
 
 pub use raw::{RawAnswer, flood, send_raw};
 pub use receiver::{Call, Receiver};
+pub use registry::{Capability, LOCAL_SERVER, STACK};
 pub use storm::{Fault, Proxy};
 pub use target::{Answer, Target};
 pub use watcher::Watcher;

@@ -32,9 +32,7 @@ async fn timed(target: &Target, query: &str) -> (Value, Duration) {
     (answer.body, begun.elapsed())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dead_receiver_costs_the_timeout_and_soon_nothing_and_delays_nobody_else() {
-    let _alone = crate::ALONE.lock().await;
+pub(crate) async fn a_dead_receiver_costs_the_timeout_and_soon_nothing_and_delays_nobody_else() {
     let receiver = Receiver::start().await;
     receiver.delay(Duration::from_secs(60));
     let changes = [
@@ -79,9 +77,7 @@ async fn a_dead_receiver_costs_the_timeout_and_soon_nothing_and_delays_nobody_el
     assert_eq!(target.events("pending").await.len(), 10, "and every event is kept");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_lets_a_retry_end() {
-    let _alone = crate::ALONE.lock().await;
+pub(crate) async fn a_stop_lets_a_retry_end() {
     let receiver = Receiver::start().await;
     receiver.answer(500, "not now");
     let changes = [("EVENT_COOLDOWN_SECONDS", "0"), ("ATTENDANCE_WEBHOOK_TIMEOUT_SECONDS", "5")];
@@ -101,9 +97,7 @@ async fn a_stop_lets_a_retry_end() {
     assert_eq!(receiver.calls().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_wait_for_a_server_that_has_a_webhook() {
-    let _alone = crate::ALONE.lock().await;
+pub(crate) async fn events_wait_for_a_server_that_has_a_webhook() {
     let receiver = Receiver::start().await;
     receiver.answer(503, "closed");
     let with_url = variables(&receiver, &[("EVENT_COOLDOWN_SECONDS", "0")]);
@@ -130,9 +124,7 @@ async fn events_wait_for_a_server_that_has_a_webhook() {
     assert_eq!(server.target().events("pending").await.len(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_student_in_the_same_instant_through_two_processes_is_one_attendance() {
-    let _alone = crate::ALONE.lock().await;
+pub(crate) async fn one_student_in_the_same_instant_through_two_processes_is_one_attendance() {
     let received = Folder::new();
     let receiver = ReceiverProcess::start(received.path());
     let variables: Vec<Variable<'_>> = vec![
@@ -166,9 +158,7 @@ async fn one_student_in_the_same_instant_through_two_processes_is_one_attendance
     assert_eq!(targets[1].events("sent").await.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replay_of_all_ends_although_all_are_given_up_again() {
-    let _alone = crate::ALONE.lock().await;
+pub(crate) async fn a_replay_of_all_ends_although_all_are_given_up_again() {
     const DEAD: usize = 104;
     let receiver = Receiver::start().await;
     receiver.answer(410, "closed for good");

@@ -5,9 +5,8 @@ use serde_json::json;
 
 use crate::stack::Stack;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_who_vanished_is_cleaned_up_at_the_next_push() {
-    let stack = Stack::alone().await;
+pub(crate) async fn a_watcher_who_vanished_is_cleaned_up_at_the_next_push() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     // What is left of a watcher whose container of API Gateway died: a row, and a connection that nobody knows.
     let expires =
@@ -22,9 +21,8 @@ async fn a_watcher_who_vanished_is_cleaned_up_at_the_next_push() {
     assert!(left.get("Item").is_none(), "{left}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_who_was_away_asks_for_what_he_missed() {
-    let stack = Stack::alone().await;
+pub(crate) async fn a_watcher_who_was_away_asks_for_what_he_missed() {
+    let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
     let mut watcher = stack.target.watch(None).await;
     let first = stack.target.enroll_new("obama", &pictures::obama(0)).await;
@@ -42,9 +40,8 @@ async fn a_watcher_who_was_away_asks_for_what_he_missed() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_watches_without_a_key() {
-    let stack = Stack::alone().await;
+pub(crate) async fn nobody_watches_without_a_key() {
+    let stack = Stack::ready().await;
     let watchers = async || stack.connections().await.len();
     let before = watchers().await;
     for key in [None, Some("wrong")] {
@@ -55,10 +52,9 @@ async fn nobody_watches_without_a_key() {
     assert!(watchers().await <= before, "and nobody is told anything");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_at_the_same_instant_has_numbers_of_its_own() {
+pub(crate) async fn what_is_told_at_the_same_instant_has_numbers_of_its_own() {
     const AT_ONCE: u64 = 4;
-    let stack = Stack::alone().await;
+    let stack = Stack::ready().await;
     let mut watcher = stack.target.watch(None).await;
     let pictures: Vec<_> = (0..AT_ONCE).map(pictures::obama).collect();
     let enrolling = pictures.iter().map(|picture| stack.target.enroll_new("obama", picture));

@@ -76,8 +76,7 @@ fn event() -> Event {
     }
 }
 
-#[tokio::test]
-async fn the_guides_python_takes_what_is_ours_and_nothing_else() {
+pub(crate) async fn the_guides_python_takes_what_is_ours_and_nothing_else() {
     let program = Program::start();
     let now = SystemClock.now();
     let event = event();
