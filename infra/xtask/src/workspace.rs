@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::functions::functions;
+
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -30,13 +32,19 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
     succeed(cargo_command().args(arguments))
 }
 
-/// Builds every program with the features that `cargo test --workspace` chooses. For a single package cargo would choose
-/// other features of the dependencies, and compile them, tract above all, once more.
+/// Builds the `attendance` command and the functions with the features that `cargo test --workspace` chooses. For a single
+/// package, or without a test among what is built, cargo would choose other features of the dependencies and compile them
+/// once more.
 ///
 /// # Errors
 /// Where one does not compile.
 pub(crate) fn build_programs() -> Result<()> {
-    cargo(&["build", "--workspace", "--bins", "--locked"])
+    let mut build = cargo_command();
+    build.args(["build", "--workspace", "--locked", "--test", "end-to-end", "--bin", "attendance"]);
+    for function in functions()?.values() {
+        build.arg("--bin").arg(function.program());
+    }
+    succeed(&mut build)
 }
 
 /// Runs the command to its end.

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test --only aws` deploys it and runs this; the addresses are in the environment.
 
+mod alarms;
 mod bulk;
 mod containers;
 mod delivery;

@@ -226,6 +226,13 @@ impl Stack {
         self.call("Logs_20140328.FilterLogEvents", request).await
     }
 
+    /// The alarms on this metric.
+    pub(crate) async fn alarms(&self, metric: &str) -> Vec<Value> {
+        let answer = self.watch("DescribeAlarms", json!({"MaxRecords": 100})).await;
+        let alarms = answer["MetricAlarms"].as_array().expect("alarms").iter();
+        alarms.filter(|alarm| alarm["MetricName"] == metric).cloned().collect()
+    }
+
     /// What CloudWatch answers.
     pub(crate) async fn watch(&self, operation: &str, request: Value) -> Value {
         self.call(&format!("GraniteServiceVersion20100801.{operation}"), request).await

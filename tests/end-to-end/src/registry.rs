@@ -220,6 +220,11 @@ macro_rules! cases {
                     what_keeps_failing_ends_among_the_dead_letters_and_raises_the_alarm,
                 }
             }
+            alarms () {
+                [Service Stack] {
+                    each_function_has_an_alarm_on_its_errors_and_one_on_its_throttles,
+                }
+            }
             raw () {
                 [Service Stack Bucket RecordedEvents] {
                     http_events_are_answered,

@@ -23,12 +23,12 @@ pub(super) struct Deployed {
 pub(super) fn deploy(port: u16, parameters: &[(&str, &str)]) -> Result<Deployed> {
     build_programs()?;
     let built = folder("functions")?;
+    // Nothing stays of an earlier deployment, not even the busy file of a running function.
+    fs::remove_dir_all(&built)?;
     for (name, function) in functions()? {
         let package = built.join(name);
         fs::create_dir_all(&package)?;
         let bootstrap = package.join("bootstrap");
-        // A running function keeps its file busy.
-        let _ = fs::remove_file(&bootstrap);
         let program = target_folder().join("debug").join(function.program());
         succeed(Command::new("strip").arg("-o").arg(&bootstrap).arg(&program))?;
         if function.faces {

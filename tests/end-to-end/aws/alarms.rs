@@ -1,0 +1,39 @@
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::stack::{Stack, variable};
+
+pub(crate) async fn each_function_has_an_alarm_on_its_errors_and_one_on_its_throttles() {
+    let stack = Stack::ready().await;
+    let folders = fs::read_dir(variable("ATTENDANCE_TEST_FUNCTIONS")).expect("a folder").map(|entry| entry.expect("one"));
+    let deployed: BTreeSet<String> = folders
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().expect("a name"))
+        .collect();
+    assert!(deployed.contains("Enroll"), "{deployed:?}");
+    for metric in ["Errors", "Throttles"] {
+        let alarms = stack.alarms(metric).await;
+        // `attendance-Enroll-` and a random end.
+        let watched = alarms.iter().map(|alarm| function(alarm).split('-').nth(1).expect("a name").to_owned());
+        assert_eq!(watched.collect::<BTreeSet<String>>(), deployed, "{metric}");
+        assert_eq!(alarms.len(), deployed.len());
+        for alarm in &alarms {
+            let name = function(alarm);
+            for (count, expected) in [(0, "OK"), (1, "ALARM")] {
+                let dimensions = &alarm["Dimensions"];
+                let data = json!([{"MetricName": metric, "Value": count, "Dimensions": dimensions}]);
+                stack.watch("PutMetricData", json!({"Namespace": "AWS/Lambda", "MetricData": data})).await;
+                let alarms = stack.alarms(metric).await;
+                let raised = alarms.iter().find(|alarm| function(alarm) == name).expect("it stays");
+                assert_eq!(raised["StateValue"], expected, "{metric} of {name}");
+            }
+        }
+    }
+}
+
+/// The function that an alarm is about.
+fn function(alarm: &Value) -> &str {
+    alarm["Dimensions"][0]["Value"].as_str().unwrap_or_else(|| panic!("{alarm} is about no function"))
+}
