@@ -7,7 +7,8 @@ use crate::stack::{Stack, variable};
 
 pub(crate) async fn each_function_has_an_alarm_on_its_errors_and_one_on_its_throttles() {
     let stack = Stack::ready().await;
-    let folders = fs::read_dir(variable("ATTENDANCE_TEST_FUNCTIONS")).expect("a folder").map(|entry| entry.expect("one"));
+    let folders =
+        fs::read_dir(variable("ATTENDANCE_TEST_FUNCTIONS")).expect("a folder").map(|entry| entry.expect("one"));
     let deployed: BTreeSet<String> = folders
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().into_string().expect("a name"))
