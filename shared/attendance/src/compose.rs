@@ -37,8 +37,8 @@ pub struct FaceUseCases {
     pub realtime: Arc<Realtime>,
 }
 
-/// Returns the use cases over these ports. Every program and every test builds them here, so that a port has one place where
-/// it meets the use cases that need it.
+/// Returns the use cases over these ports. Nothing else builds a use case, neither in a program nor in a test: a port has one
+/// place where it meets the use cases that need it.
 #[must_use]
 pub fn compose(ports: Ports, settings: AttendanceSettings) -> UseCases {
     let Ports { events, push, clock, wakeups, .. } = &ports;

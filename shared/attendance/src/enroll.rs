@@ -80,8 +80,7 @@ pub struct Enroller {
 
 impl Enroller {
     /// An enroller over these ports.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         engine: Arc<dyn FaceEngine>,
         store: Arc<dyn GalleryStore>,
         push: Arc<dyn Push>,

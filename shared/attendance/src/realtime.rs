@@ -69,8 +69,7 @@ enum Decision<'a> {
 
 impl Realtime {
     /// A realtime service over these ports. Without a deliverer no event is made, and sightings are pushed as skipped.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         recognizer: Arc<Recognizer>,
         deliverer: Option<Arc<Deliverer>>,
         push: Arc<dyn Push>,

@@ -45,8 +45,7 @@ pub struct Recognizer {
 
 impl Recognizer {
     /// A recogniser over this engine and gallery.
-    #[must_use]
-    pub fn new(engine: Arc<dyn FaceEngine>, gallery: GalleryCache, tolerance: Tolerance) -> Self {
+    pub(crate) fn new(engine: Arc<dyn FaceEngine>, gallery: GalleryCache, tolerance: Tolerance) -> Self {
         Self { engine, gallery, tolerance }
     }
 

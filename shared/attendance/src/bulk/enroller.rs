@@ -34,8 +34,12 @@ pub struct BulkEnroller {
 
 impl BulkEnroller {
     /// A bulk enroller over these ports. `enroller` stores into the gallery that shares its storage with `inbox`.
-    #[must_use]
-    pub fn new(inbox: Arc<dyn Inbox>, enroller: Arc<Enroller>, push: Arc<dyn Push>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        inbox: Arc<dyn Inbox>,
+        enroller: Arc<Enroller>,
+        push: Arc<dyn Push>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self { inbox, enroller, push, clock }
     }
 

@@ -31,8 +31,7 @@ pub struct Deliverer {
 
 impl Deliverer {
     /// A deliverer over these ports that is polled. `timeout` is the webhook's: a lease outlives it.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         webhook: Arc<dyn Webhook>,
         format: Arc<dyn EventFormat>,
         events: Arc<dyn EventStore>,
@@ -45,8 +44,7 @@ impl Deliverer {
     }
 
     /// The same, woken through `wakeups` instead of polled.
-    #[must_use]
-    pub fn waking(self, wakeups: Arc<dyn Wakeups>) -> Self {
+    pub(crate) fn waking(self, wakeups: Arc<dyn Wakeups>) -> Self {
         Self { wakeups: Some(wakeups), ..self }
     }
 

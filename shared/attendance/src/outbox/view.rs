@@ -13,14 +13,12 @@ pub struct Outbox {
 
 impl Outbox {
     /// An outbox that is polled for due events.
-    #[must_use]
-    pub fn new(events: Arc<dyn EventStore>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(events: Arc<dyn EventStore>, clock: Arc<dyn Clock>) -> Self {
         Self { entries: Entries::new(events), clock, wakeups: None }
     }
 
     /// The same, woken through `wakeups` instead of polled.
-    #[must_use]
-    pub fn waking(self, wakeups: Arc<dyn Wakeups>) -> Self {
+    pub(crate) fn waking(self, wakeups: Arc<dyn Wakeups>) -> Self {
         Self { wakeups: Some(wakeups), ..self }
     }
 
