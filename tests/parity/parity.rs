@@ -52,13 +52,13 @@ fn on_the_png_the_cnn_equals_the_peer_stage_by_stage() {
     let golden = golden();
     let pixels = picture(PNG);
     let [face] = golden.images[PNG].cnn.as_slice() else { panic!("one face") };
-    let found = EXACT.detect(&pixels, Purpose::Enroll).unwrap();
+    let found = EXACT.stages().detect(&pixels, Purpose::Enroll).unwrap();
     let [detection] = found.as_slice() else { panic!("one detection, not {found:?}") };
     assert_eq!(sides(&detection.rect), face.rect, "box");
     assert!((detection.score - face.confidence).abs() < 1e-3, "score {} against {}", detection.score, face.confidence);
-    let landmarks = EXACT.landmarks(&pixels, &trimmed(&detection.rect, &pixels));
+    let landmarks = EXACT.stages().landmarks(&pixels, &trimmed(&detection.rect, &pixels));
     assert_eq!(landmarks, points(&face.landmarks), "landmarks");
-    let embedding = EXACT.embed(&extract_chip(&pixels, &landmarks)).unwrap();
+    let embedding = EXACT.stages().embed(&extract_chip(&pixels, &landmarks)).unwrap();
     let distance = embedding.distance(&face.embedding());
     println!("embedding of the PNG: {distance:e} from the peer's");
     assert!(distance < 1e-3, "embedding is {distance} from the peer's");
@@ -69,17 +69,17 @@ fn on_the_png_hog_equals_the_peer_stage_by_stage() {
     let golden = golden();
     let pixels = picture(PNG);
     let [face] = golden.images[PNG].hog.as_slice() else { panic!("one face") };
-    let found = AUTO.detect(&pixels, Purpose::Recognize).unwrap();
+    let found = AUTO.stages().detect(&pixels, Purpose::Recognize).unwrap();
     let [detection] = found.as_slice() else { panic!("one detection, not {found:?}") };
     let rect = trimmed(&detection.rect, &pixels);
     let FaceBox { top, right, bottom, left } = face.face_box;
     assert_eq!(sides(&rect), [left, top, right, bottom].map(i64::from), "box");
-    let landmarks = AUTO.landmarks(&pixels, &rect);
+    let landmarks = AUTO.stages().landmarks(&pixels, &rect);
     assert_eq!(landmarks, points(&face.landmarks), "landmarks");
     let chip = extract_chip(&pixels, &landmarks);
     // dlib.get_face_chip(pixels, landmarks, 150, 0.25), of a face that is halved once on the way.
     assert_eq!(sha256(&chip), "694fc93a9f0bb0732e216f605d0a3c28ac5dbf52300a2517e7df6fced71dfa41", "chip");
-    let distance = AUTO.embed(&chip).unwrap().distance(&face.embedding());
+    let distance = AUTO.stages().embed(&chip).unwrap().distance(&face.embedding());
     assert!(distance < 1e-3, "embedding is {distance} from the peer's");
 }
 
@@ -114,14 +114,14 @@ fn small_faces_and_several_are_found_and_cut_out_as_the_peer_does() {
         ([116, 163, 223, 55], "b24db416fef60d1328df98a64bf4bf13a0a33c0807c8fb49e912a9762296d4ca"),
     ];
     let boxes = |engine: &VisionEngine| -> Vec<Rect> {
-        let found = engine.detect(&frame, Purpose::Recognize).unwrap();
+        let found = engine.stages().detect(&frame, Purpose::Recognize).unwrap();
         found.iter().map(|detection| trimmed(&detection.rect, &frame)).collect()
     };
     let found = boxes(&AUTO);
     assert_eq!(found.len(), recorded.len(), "{found:?}");
     for (rect, (sides, chip)) in found.iter().zip(recorded) {
         assert_eq!([rect.top, rect.right, rect.bottom, rect.left], sides);
-        assert_eq!(sha256(&extract_chip(&frame, &AUTO.landmarks(&frame, rect))), chip, "chip of {sides:?}");
+        assert_eq!(sha256(&extract_chip(&frame, &AUTO.stages().landmarks(&frame, rect))), chip, "chip of {sides:?}");
     }
     // The same without: the smallest is not found, the others a little elsewhere.
     let found = boxes(&engine(Detector::Auto, DetectorMode::Fast, 80));
@@ -153,10 +153,10 @@ fn on_jpegs_boxes_and_embeddings_are_close_to_the_peers() {
     for (name, expected) in golden().images {
         let pixels = picture(&name);
         let describe = |rect: &Rect| {
-            let landmarks = EXACT.landmarks(&pixels, &trimmed(rect, &pixels));
-            EXACT.embed(&extract_chip(&pixels, &landmarks)).unwrap()
+            let landmarks = EXACT.stages().landmarks(&pixels, &trimmed(rect, &pixels));
+            EXACT.stages().embed(&extract_chip(&pixels, &landmarks)).unwrap()
         };
-        let cnn = EXACT.detect(&pixels, Purpose::Enroll).unwrap();
+        let cnn = EXACT.stages().detect(&pixels, Purpose::Enroll).unwrap();
         assert_eq!(cnn.len(), expected.cnn.len(), "{name}: faces by CNN");
         for (ours, theirs) in cnn.iter().zip(&expected.cnn) {
             let distance = describe(&ours.rect).distance(&theirs.embedding());
@@ -164,7 +164,7 @@ fn on_jpegs_boxes_and_embeddings_are_close_to_the_peers() {
             assert!(apart(sides(&ours.rect), theirs.rect) <= 2, "{name}: CNN {:?}, {:?}", ours.rect, theirs.rect);
             assert!(distance < 0.1, "{name}: embedding is {distance} from the peer's");
         }
-        let hog = AUTO.detect(&pixels, Purpose::Recognize).unwrap();
+        let hog = AUTO.stages().detect(&pixels, Purpose::Recognize).unwrap();
         assert_eq!(hog.len(), expected.hog.len(), "{name}: faces by HOG");
         for (ours, theirs) in hog.iter().zip(&expected.hog) {
             let rect = trimmed(&ours.rect, &pixels);

@@ -6,20 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use attendance::ports::{FaceEngine, Purpose, ScanError};
 use attendance::{Face, FrameSize, ModelId, Scan};
-use attendance_models::landmarks::Landmarks;
-use attendance_models::{EMBEDDING_MODEL, ModelName, ModelsDir};
+use attendance_models::{ModelName, ModelsDir};
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::cnn::CnnDetector;
-use crate::detect::Detectors;
-use crate::embed::Embedder;
-use crate::hog::HogDetector;
-use crate::stages::{Detection, decode, extract_chip, face_box, trimmed};
-use crate::yunet::YunetDetector;
-use crate::{Detector, VisionError, VisionSettings};
+use crate::stages::{Detection, Stages, decode, extract_chip, face_box, trimmed};
+use crate::{VisionError, VisionSettings};
 
 /// The quality of a face crop's JPEG, from 1 to 100.
 const CROP_QUALITY: u8 = 92;
@@ -30,60 +24,58 @@ const LEAST_MEMORY: u32 = 1024;
 /// Pictures that may wait for each compute thread. More are refused: their senders would have given up by then.
 const WAITING_PER_THREAD: usize = 16;
 
-pub(crate) struct Models {
-    pub(crate) detectors: Detectors,
-    pub(crate) landmarks: Landmarks,
-    pub(crate) embedder: Embedder,
-}
-
 /// Finds and describes faces. Loads its models once; cheap to clone and to share.
 #[derive(Clone)]
 pub struct VisionEngine {
-    pub(crate) models: Arc<Models>,
-    pub(crate) settings: VisionSettings,
+    stages: Arc<Stages>,
+    threads: usize,
     pool: Arc<rayon::ThreadPool>,
     running: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
-    model: ModelId,
 }
 
 impl VisionEngine {
-    /// The engine with the models of this folder, read side by side, each checked against the manifest.
+    /// Returns the engine with the models of this folder, read side by side, each checked against the manifest.
     ///
     /// Without the HOG filters `auto` uses the CNN for everything.
     ///
     /// # Errors
-    /// [`VisionError`] where a model is missing or damaged.
+    /// [`VisionError`] if a model is missing or damaged.
     pub fn load(models: &ModelsDir, settings: VisionSettings) -> Result<Self, VisionError> {
         let threads = settings.threads.max(1);
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("vision-{i}")).build()?;
-        let (embedder, (landmarks, detectors)) = pool.install(|| {
-            rayon::join(
-                || Embedder::parse(&models.verify(ModelName::Embedder)?),
-                || rayon::join(|| load_landmarks(models), || load_detectors(models, settings.detector)),
-            )
-        });
-        let models = Models { embedder: embedder?, landmarks: landmarks?, detectors: detectors? };
+        let stages = pool.install(|| Stages::load(models, &settings))?;
         Ok(Self {
-            models: Arc::new(models),
-            settings,
+            stages: Arc::new(stages),
+            threads,
             pool: Arc::new(pool),
             running: Arc::new(Semaphore::new(threads)),
             memory: Arc::new(Semaphore::new(memory_of(threads) as usize)),
             waiting: Arc::default(),
-            model: ModelId::new(EMBEDDING_MODEL),
         })
     }
 
-    /// Which detector looks for faces from which size, for the operator.
+    /// Returns the models that [`load`](Self::load) reads with these settings. `auto` can do without the HOG filters.
     #[must_use]
-    pub fn describe_detectors(&self) -> String {
-        self.models.detectors.describe(&self.settings)
+    pub fn models(settings: &VisionSettings) -> Vec<ModelName> {
+        Stages::models(settings)
     }
 
-    /// What [`scan`](FaceEngine::scan) returns, computed on the caller's thread and the engine's.
+    /// Returns the stages of a scan, one by one.
+    #[must_use]
+    pub fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// Returns which detector looks for faces from which size, for the operator.
+    #[must_use]
+    pub fn describe_detectors(&self) -> String {
+        self.stages.describe_detectors()
+    }
+
+    /// Returns what [`scan`](FaceEngine::scan) returns, computed on the caller's thread and the engine's.
     ///
     /// # Errors
     /// [`ScanError`].
@@ -95,11 +87,11 @@ impl VisionEngine {
         let picture = decode(photo)?;
         let pixels = &picture.pixels;
         let internal = |error: VisionError| ScanError::Internal(Box::new(error));
-        let found = self.models.detectors.detect(pixels, purpose, &self.settings).map_err(internal)?;
+        let found = self.stages.find(pixels, purpose).map_err(internal)?;
         let face = |detection: &Detection| {
             let rect = trimmed(&detection.rect, pixels);
-            let chip = extract_chip(pixels, &self.landmarks(pixels, &rect));
-            let embedding = self.embed(&chip)?;
+            let chip = extract_chip(pixels, &self.stages.landmarks(pixels, &rect));
+            let embedding = self.stages.embed(&chip)?;
             let crop = (purpose == Purpose::Enroll).then(|| crop(&chip));
             Ok(Face { face_box: face_box(&rect), embedding, crop })
         };
@@ -116,28 +108,6 @@ fn crop(chip: &image::RgbImage) -> Bytes {
         .encode_image(chip)
         .expect("a picture of 150 x 150 pixels is written to memory");
     jpeg.into()
-}
-
-fn load_landmarks(models: &ModelsDir) -> Result<Landmarks, VisionError> {
-    const NAME: &str = "face_landmarks.bin";
-    Landmarks::from_bytes(NAME, &models.verify(ModelName::Landmarks)?).map_err(|e| VisionError::format(NAME, e))
-}
-
-fn load_detectors(models: &ModelsDir, choice: Detector) -> Result<Detectors, VisionError> {
-    let cnn = || CnnDetector::parse(&models.verify(ModelName::Detector)?);
-    let hog = || {
-        let filters = models.verify(ModelName::Hog)?;
-        HogDetector::parse(&filters).map_err(|e| VisionError::format("face_hog.bin", e))
-    };
-    Ok(match choice {
-        Detector::Auto => {
-            let there = models.missing(&[ModelName::Hog]).is_empty();
-            Detectors::Auto { hog: there.then(hog).transpose()?, cnn: cnn()? }
-        }
-        Detector::Cnn => Detectors::Cnn(cnn()?),
-        Detector::Hog => Detectors::Hog(hog()?),
-        Detector::Yunet => Detectors::Yunet(YunetDetector::parse(&models.verify(ModelName::Yunet)?)?),
-    })
 }
 
 fn memory_of(threads: usize) -> u32 {
@@ -169,17 +139,17 @@ impl Drop for Place {
 #[async_trait]
 impl FaceEngine for VisionEngine {
     fn model(&self) -> &ModelId {
-        &self.model
+        self.stages.embedding_model()
     }
 
     async fn scan(&self, photo: Bytes, purpose: Purpose) -> Result<Scan, ScanError> {
         let place = Place(self.waiting.clone());
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        if before >= self.settings.threads.max(1) * (WAITING_PER_THREAD + 1) {
+        if before >= self.threads * (WAITING_PER_THREAD + 1) {
             return Err(ScanError::Overloaded);
         }
         let internal = |error: tokio::sync::AcquireError| ScanError::Internal(Box::new(error));
-        let share = megabytes(&photo, purpose).min(memory_of(self.settings.threads));
+        let share = megabytes(&photo, purpose).min(memory_of(self.threads));
         let memory = self.memory.clone().acquire_many_owned(share).await.map_err(internal)?;
         let permit = self.running.clone().acquire_owned().await.map_err(internal)?;
         let (sender, receiver) = oneshot::channel();

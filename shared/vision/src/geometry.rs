@@ -49,26 +49,12 @@ pub struct Detection {
     pub score: f64,
 }
 
-/// The detections that remain when, best score first, each removes the weaker ones that it overlaps.
-///
-/// Two overlap where their common area exceeds `iou` of the area of the rectangle **around both** (dlib's
-/// `test_box_overlap`; not of their union), or `covered` of the area of either.
-#[must_use]
-pub(crate) fn suppress_overlaps(mut detections: Vec<Detection>, iou: f64, covered: f64) -> Vec<Detection> {
-    detections.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut kept: Vec<Detection> = Vec::new();
-    for candidate in detections {
-        let overlaps = |other: &Detection| {
-            let inner = candidate.rect.intersection(&other.rect).area() as f64;
-            inner / candidate.rect.around(&other.rect).area() as f64 > iou
-                || inner / candidate.rect.area() as f64 > covered
-                || inner / other.rect.area() as f64 > covered
-        };
-        if !kept.iter().any(overlaps) {
-            kept.push(candidate);
-        }
+impl Detection {
+    /// Orders detections by falling score.
+    #[must_use]
+    pub(crate) fn best_first(a: &Self, b: &Self) -> std::cmp::Ordering {
+        b.score.total_cmp(&a.score)
     }
-    kept
 }
 
 /// A point of the plane, x to the right and y down, in pixels.

@@ -1,11 +1,25 @@
 //! Five landmarks of a face: dlib's shape predictor, an ensemble of regression trees (Kazemi and Sullivan 2014).
 
 use attendance_models::landmarks::{Landmarks, POINTS, SPLITS, Shape};
+use attendance_models::{ModelName, ModelsDir};
 use image::RgbImage;
 
+use crate::VisionError;
 use crate::geometry::{Point, Rect, Similarity};
 
-/// The landmarks of the face in this box, in pixels of `picture`: outer and inner corner of the eye at the right of the
+/// The model that [`load`] reads.
+pub(crate) const MODEL: ModelName = ModelName::Landmarks;
+
+/// Returns the shape predictor, read from `models`.
+///
+/// # Errors
+/// [`VisionError`] if its model is missing or damaged.
+pub(crate) fn load(models: &ModelsDir) -> Result<Landmarks, VisionError> {
+    const NAME: &str = "face_landmarks.bin";
+    Landmarks::from_bytes(NAME, &models.verify(MODEL)?).map_err(|e| VisionError::format(NAME, e))
+}
+
+/// Returns the landmarks of the face in this box, in pixels of `picture`: outer and inner corner of the eye at the right of the
 /// picture, outer and inner corner of the eye at the left, base of the nose.
 ///
 /// The arithmetic is in f32 where dlib's is, so that every pixel looked at is the same one.
@@ -46,7 +60,7 @@ fn in_picture(face: &Rect, x: f32, y: f32) -> Point {
     Point::new(map(face.left, face.right, x), map(face.top, face.bottom, y))
 }
 
-/// The mean of the three channels, 0 outside the picture.
+/// Returns the mean of the three channels, 0 outside the picture.
 fn intensity(picture: &RgbImage, at: Point) -> i32 {
     let inside = at.x >= 0.0 && at.y >= 0.0 && at.x < f64::from(picture.width()) && at.y < f64::from(picture.height());
     if !inside {

@@ -7,24 +7,22 @@
 //! RGB, 8 bits a channel, of the upright picture, origin at the top left.
 
 mod chip;
-mod cnn;
 mod decode;
 mod detect;
+mod detectors;
 mod embed;
+mod embedders;
 mod engine;
 mod error;
 mod geometry;
-pub mod hog;
 mod landmarks;
 mod network;
 mod normalize;
 mod settings;
 pub mod stages;
-mod yunet;
+mod suppress;
 
-pub use cnn::DetectorMode;
 pub use decode::{MAX_BYTES, MAX_MEGAPIXELS, MAX_SIDE};
-pub use detect::Detector;
 pub use engine::VisionEngine;
 pub use error::VisionError;
-pub use settings::VisionSettings;
+pub use settings::{Detector, DetectorMode, VisionSettings};

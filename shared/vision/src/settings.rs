@@ -1,7 +1,29 @@
 use attendance::{Environment, SettingError};
-use attendance_models::ModelName;
 
-use crate::{Detector, DetectorMode};
+/// Which detector finds the faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detector {
+    /// HOG for recognition, where somebody waits; CNN for enrolment, where a missed or tilted face costs more than time,
+    /// and for everything if the HOG filters are not installed.
+    #[default]
+    Auto,
+    /// dlib's max-margin CNN.
+    Cnn,
+    /// dlib's HOG detector, the replaced service's default.
+    Hog,
+    /// YuNet.
+    Yunet,
+}
+
+/// Which sizes of a picture the CNN looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DetectorMode {
+    /// Every second level of the pyramid: two thirds of the time. A face between two levels scores a little lower.
+    #[default]
+    Fast,
+    /// Every level, 5/6 of the one before, as the replaced service's library does.
+    Exact,
+}
 
 /// How faces are found.
 #[derive(Debug, Clone)]
@@ -17,18 +39,6 @@ pub struct VisionSettings {
 }
 
 impl VisionSettings {
-    /// The models that an engine with these settings loads. Where the HOG filters cannot be had, `auto` does without.
-    #[must_use]
-    pub fn models(&self) -> Vec<ModelName> {
-        let detectors: &[ModelName] = match self.detector {
-            Detector::Auto => &[ModelName::Detector, ModelName::Hog],
-            Detector::Cnn => &[ModelName::Detector],
-            Detector::Hog => &[ModelName::Hog],
-            Detector::Yunet => &[ModelName::Yunet],
-        };
-        [&[ModelName::Embedder, ModelName::Landmarks], detectors].concat()
-    }
-
     /// Returns the settings in `FACE_DETECTOR`, `FACE_DETECTOR_MODE`, `FACE_MIN_SIZE` and `ATTENDANCE_THREADS`. An absent
     /// variable has its default.
     ///

@@ -52,7 +52,7 @@ impl Portrait {
     pub(crate) fn open(engine: &VisionEngine, path: &Path) -> Result<Option<Self>> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let pixels = decode(&bytes).with_context(|| format!("{}", path.display()))?.pixels;
-        let found = engine.detect(&pixels, Purpose::Enroll)?;
+        let found = engine.stages().detect(&pixels, Purpose::Enroll)?;
         let mut places: Vec<Place> = found.iter().map(|d| Place::of(&d.rect)).collect();
         places.sort_by(|a, b| b.side.total_cmp(&a.side));
         let Some((&face, others)) = places.split_first() else { return Ok(None) };

@@ -150,7 +150,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn detect_all(engine: &VisionEngine, scenes: &[Scene]) -> Result<Vec<Vec<Found>>> {
     let boxes = |scene: &Scene| {
         let picture = decode(&fs::read(&scene.file)?)?.pixels;
-        let detections = engine.detect(&picture, Purpose::Recognize)?;
+        let detections = engine.stages().detect(&picture, Purpose::Recognize)?;
         let found = |d: &Detection| Found { face_box: face_box(&trimmed(&d.rect, &picture)), score: d.score };
         Ok(detections.iter().map(found).collect())
     };

@@ -116,7 +116,7 @@ impl Worker {
                 let (engine, picture) = (self.engine(request)?, decode(&bytes()?)?.pixels);
                 measure(
                     request,
-                    || Ok(engine.detect(&picture, Purpose::Recognize)?),
+                    || Ok(engine.stages().detect(&picture, Purpose::Recognize)?),
                     |found| json!(found.iter().map(|d| face_box(&trimmed(&d.rect, &picture))).collect::<Vec<_>>()),
                 )
             }
@@ -128,20 +128,20 @@ impl Worker {
     fn face_stage(&mut self, request: &Request, bytes: &[u8]) -> Result<Value> {
         let engine = self.engine(request)?;
         let picture = decode(bytes)?.pixels;
-        let Some(found) = engine.detect(&picture, Purpose::Recognize)?.into_iter().next() else {
+        let Some(found) = engine.stages().detect(&picture, Purpose::Recognize)?.into_iter().next() else {
             bail!("no face in {}", request.frame.display())
         };
         let rect = trimmed(&found.rect, &picture);
-        let points = engine.landmarks(&picture, &rect);
+        let points = engine.stages().landmarks(&picture, &rect);
         let chip = extract_chip(&picture, &points);
         match request.stage {
             Stage::Landmarks => measure(
                 request,
-                || Ok(engine.landmarks(&picture, &rect)),
+                || Ok(engine.stages().landmarks(&picture, &rect)),
                 |points| json!(points.iter().map(|p| [p.x, p.y]).collect::<Vec<_>>()),
             ),
             Stage::Align => measure(request, || Ok(extract_chip(&picture, &points)), |_| Value::Null),
-            _ => measure(request, || Ok(engine.embed(&chip)?), |embedding| json!(embedding.values().to_vec())),
+            _ => measure(request, || Ok(engine.stages().embed(&chip)?), |embedding| json!(embedding.values().to_vec())),
         }
     }
 

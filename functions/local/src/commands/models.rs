@@ -54,7 +54,7 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
 pub(crate) fn load_engine(places: &Places, environment: &Environment) -> Result<VisionEngine> {
     let settings = VisionSettings::from_environment(environment)?;
     let folder = ModelsDir::new(places.models(environment));
-    let missing = folder.missing(&settings.models());
+    let missing = folder.missing(&VisionEngine::models(&settings));
     // A platform without the HOG wheel would otherwise ask for it at every start; who chose HOG wants nothing else.
     let can_wait = |name: &ModelName| settings.detector == Detector::Auto && name.model().need == Need::IfPossible;
     let needed = !missing.iter().all(can_wait);

@@ -5,65 +5,87 @@
 
 use image::RgbImage;
 
+use super::scale::{at_scale, bounded, pixels, smallest};
+use super::{FaceDetector, Found};
 use crate::VisionError;
-use crate::geometry::{Detection, Rect, suppress_overlaps};
+use crate::geometry::{Detection, Rect};
 use crate::network::{Network, values};
 use crate::normalize::normalized_planes;
+use crate::settings::DetectorMode;
+use crate::suppress::{Overlap, suppress_overlaps};
 
 const NAME: &str = "face_detector.onnx";
 /// The side of the face that the network looks for, in pixels of a level.
-pub(crate) const WINDOW: u32 = 80;
+const WINDOW: u32 = 80;
+/// The most pixels that are looked at: about a second on one core.
+const MAX_PIXELS: f64 = 1.2e6;
+const MAX_PIXELS_EXACT: f64 = 4e6;
 /// Between neighbouring levels in the canvas, and around all of them (dlib's defaults).
 const PADDING: usize = 10;
 const OUTER_PADDING: usize = 11;
 /// The stored options of the model's loss layer.
-const NMS_IOU: f64 = 0.338_276_135_110_995_5;
-const NMS_COVERED: f64 = 1.0;
-
-/// Which levels of the pyramid are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DetectorMode {
-    /// Every second level: two thirds of the time. A face between two levels scores a little lower.
-    #[default]
-    Fast,
-    /// Every level, 5/6 of the one before, as the replaced service's library does.
-    Exact,
-}
-
-impl DetectorMode {
-    fn step(self) -> usize {
-        match self {
-            Self::Fast => 2,
-            Self::Exact => 1,
-        }
-    }
-}
+const OVERLAP: Overlap = Overlap { around: 0.338_276_135_110_995_5, covered: 1.0 };
 
 /// The detector network.
-pub(crate) struct CnnDetector(Network);
+pub(crate) struct CnnDetector {
+    network: Network,
+    mode: DetectorMode,
+    max_enlargement: f64,
+}
 
 impl CnnDetector {
-    pub(crate) fn parse(onnx: &[u8]) -> Result<Self, VisionError> {
-        Network::parse(NAME, onnx).map(Self)
+    /// Returns the detector in these ONNX bytes, which enlarges pictures at most this much for faces under 80 pixels.
+    ///
+    /// # Errors
+    /// [`VisionError::Network`] if tract cannot read them.
+    pub(crate) fn parse(onnx: &[u8], mode: DetectorMode, max_enlargement: f64) -> Result<Self, VisionError> {
+        Ok(Self { network: Network::parse(NAME, onnx)?, mode, max_enlargement })
     }
 
-    /// The faces of 80 pixels and more, best score first, in pixels of `picture`, not cut at its edges.
-    pub(crate) fn detect(&self, picture: &RgbImage, mode: DetectorMode) -> Result<Vec<Detection>, VisionError> {
-        let pyramid = Pyramid::new(picture.width() as usize, picture.height() as usize, mode.step());
+    /// Returns the faces of 80 pixels and more, best score first, in pixels of `picture`, not cut at its edges.
+    fn detect(&self, picture: &RgbImage) -> Result<Vec<Detection>, VisionError> {
+        let pyramid = Pyramid::new(picture.width() as usize, picture.height() as usize, step(self.mode));
         if pyramid.tiles.is_empty() {
             return Ok(Vec::new());
         }
-        let outputs = self.0.run([1, 3, pyramid.height, pyramid.width], &pyramid.paint(picture))?;
+        let outputs = self.network.run([1, 3, pyramid.height, pyramid.width], &pyramid.paint(picture))?;
         let output = outputs.first().ok_or(VisionError::Output { name: NAME, expected: 1 })?;
         let scores = values(NAME, output)?;
         let columns = output.shape().last().copied().unwrap_or(1).max(1);
-        let candidates = scores
+        let mut candidates: Vec<Detection> = scores
             .iter()
             .enumerate()
             .filter(|(_, score)| **score > 0.0)
             .map(|(cell, score)| pyramid.detection(cell % columns, cell / columns, *score))
             .collect();
-        Ok(suppress_overlaps(candidates, NMS_IOU, NMS_COVERED))
+        candidates.sort_by(Detection::best_first);
+        Ok(suppress_overlaps(candidates, OVERLAP, |detection| &detection.rect))
+    }
+}
+
+impl FaceDetector for CnnDetector {
+    fn find(&self, picture: &RgbImage, min_size: u32) -> Result<Found, VisionError> {
+        let limit = if self.mode == DetectorMode::Exact { MAX_PIXELS_EXACT } else { MAX_PIXELS };
+        let wanted = (f64::from(WINDOW) / f64::from(min_size)).min(self.max_enlargement);
+        let scale = bounded(wanted, pixels(picture), limit);
+        let detections = at_scale(picture, scale, |picture| self.detect(picture))?;
+        Ok(Found { detections, min_size: smallest(0.0, f64::from(WINDOW) / scale) })
+    }
+
+    fn describe(&self, min_size: u32) -> String {
+        let name = match self.mode {
+            DetectorMode::Fast => "CNN",
+            DetectorMode::Exact => "CNN (exact)",
+        };
+        format!("{name} from {} px", smallest(f64::from(min_size), f64::from(WINDOW) / self.max_enlargement))
+    }
+}
+
+/// Every which level of the pyramid is looked at.
+fn step(mode: DetectorMode) -> usize {
+    match mode {
+        DetectorMode::Fast => 2,
+        DetectorMode::Exact => 1,
     }
 }
 
@@ -256,6 +278,11 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_large_picture_is_looked_at_in_a_smaller_size() {
+        assert_eq!(smallest(0.0, f64::from(WINDOW) / bounded(1.0, 12e6, MAX_PIXELS)), 253);
     }
 
     #[test]

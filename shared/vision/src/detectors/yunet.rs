@@ -5,15 +5,21 @@
 use image::RgbImage;
 use tract_onnx::prelude::{TValue, TVec};
 
+use super::scale::{at_scale, bounded, pixels, smallest};
+use super::{FaceDetector, Found};
 use crate::VisionError;
-use crate::geometry::{Detection, Rect, suppress_overlaps};
+use crate::geometry::{Detection, Rect};
 use crate::network::{Network, values};
+use crate::suppress::{Overlap, suppress_overlaps};
 
 const NAME: &str = "yunet.onnx";
 const STRIDES: [usize; 3] = [8, 16, 32];
 const MIN_SCORE: f32 = 0.6;
-/// Two of its boxes are one face above this overlap.
-const NMS_IOU: f64 = 0.3;
+const OVERLAP: Overlap = Overlap { around: 0.3, covered: 1.0 };
+/// The most pixels that are looked at: about a second on one core.
+const MAX_PIXELS: f64 = 2e6;
+/// The smallest face that is found well, in pixels of the input.
+const FACE: f64 = 40.0;
 /// From YuNet's box to the one that the landmark model was trained on: the square with the centre moved by these parts
 /// of `s = sqrt(width * height)` and the side `SIDE * s`. Medians over 100 photographs against dlib's detectors.
 const SHIFT: (f32, f32) = (-0.03, -0.006);
@@ -23,13 +29,17 @@ const SIDE: f32 = 0.89;
 pub(crate) struct YunetDetector(Network);
 
 impl YunetDetector {
+    /// Returns the detector in these ONNX bytes.
+    ///
+    /// # Errors
+    /// [`VisionError::Network`] if tract cannot read them.
     pub(crate) fn parse(onnx: &[u8]) -> Result<Self, VisionError> {
         Network::parse(NAME, onnx).map(Self)
     }
 
-    /// The faces, best score first, in pixels of `picture`, not cut at its edges, as squares like those of dlib's
+    /// Returns the faces, best score first, in pixels of `picture`, not cut at its edges, as squares like those of dlib's
     /// detectors.
-    pub(crate) fn detect(&self, picture: &RgbImage) -> Result<Vec<Detection>, VisionError> {
+    fn detect(&self, picture: &RgbImage) -> Result<Vec<Detection>, VisionError> {
         let side = |n: u32| (n as usize).next_multiple_of(32);
         let (width, height) = (side(picture.width()), side(picture.height()));
         let mut input = vec![0.0; width * height * 3];
@@ -45,8 +55,26 @@ impl YunetDetector {
         for (index, stride) in STRIDES.into_iter().enumerate() {
             decode(stride, width / stride, classes[index], objects[index], boxes[index], &mut candidates);
         }
-        Ok(suppress_overlaps(candidates, NMS_IOU, 1.0))
+        Ok(one_per_face(candidates))
     }
+}
+
+impl FaceDetector for YunetDetector {
+    fn find(&self, picture: &RgbImage, min_size: u32) -> Result<Found, VisionError> {
+        let least = f64::from(min_size);
+        let scale = bounded((FACE / least).min(1.0), pixels(picture), MAX_PIXELS);
+        let detections = at_scale(picture, scale, |picture| self.detect(picture))?;
+        Ok(Found { detections, min_size: smallest(least, FACE / scale) })
+    }
+
+    fn describe(&self, min_size: u32) -> String {
+        format!("YuNet from {} px", smallest(f64::from(min_size), FACE))
+    }
+}
+
+fn one_per_face(mut candidates: Vec<Detection>) -> Vec<Detection> {
+    candidates.sort_by(Detection::best_first);
+    suppress_overlaps(candidates, OVERLAP, |detection| &detection.rect)
 }
 
 /// One output's values at the three strides; the file lists `cls_8, cls_16, cls_32, obj_8, ...`.
@@ -107,7 +135,7 @@ mod tests {
         let mut found = Vec::new();
         decode(32, 10, &classes, &objects, boxes.as_flattened(), &mut found);
         assert_eq!(found.len(), 3, "the cell under the threshold is left out");
-        let kept = suppress_overlaps(found, NMS_IOU, 1.0);
+        let kept = one_per_face(found);
         let [Detection { rect, score }] = kept.as_slice() else { panic!("one face, not {kept:?}") };
         assert!((score - 0.956_121_27).abs() < 1e-6);
         // By hand: centre ((6 - 0.8191) * 32, (6 + 0.7931) * 32), s = exp((1.4255 + 1.8054) / 2) * 32 = 160.94.
@@ -123,6 +151,6 @@ mod tests {
         let mut found = Vec::new();
         let boxes = [f32::NAN, f32::INFINITY, f32::MAX, f32::NEG_INFINITY];
         decode(8, 1, &[2.0, f32::NAN], &[7.0, 1.0], &[boxes, boxes].concat(), &mut found);
-        assert_eq!(suppress_overlaps(found, NMS_IOU, 1.0).len(), 1);
+        assert_eq!(one_per_face(found).len(), 1);
     }
 }

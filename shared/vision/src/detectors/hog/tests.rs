@@ -6,10 +6,12 @@ use attendance_models::ModelName;
 use attendance_testkit::sample;
 use image::RgbImage;
 
-use super::filter;
+use super::detector::{HogDetector, HogSearch};
+use super::dispatch::SimdLevel;
+use super::model::HogModelError;
 use super::planes::Planes;
-use super::simd::Processor;
-use super::{HogDetection, HogDetector, HogModelError, HogSearch};
+use super::search::strips;
+use crate::geometry::{Detection, Rect};
 
 const SEARCH: HogSearch = HogSearch { upsample: 0, adjust: 0.0, min_size: 0 };
 
@@ -54,7 +56,7 @@ fn resizes_as_dlib_does() {
         let words: Vec<&str> = line.split(' ').collect();
         let picture = Planes::from_rgb(&noise(number(words[1]), number(words[2]), number(words[4])));
         let (width, height): (usize, usize) = (number(words[6]), number(words[7]));
-        let resized = Processor::best().resize(&picture, width, height);
+        let resized = SimdLevel::detect().resize(&picture, width, height);
         assert_eq!((resized.width(), resized.height()), (width, height));
         // FNV-1a of the interleaved pixels.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -77,19 +79,19 @@ fn finds_what_dlib_finds_to_the_bit() {
     while let Some(line) = lines.next() {
         let words: Vec<&str> = line.split(' ').collect();
         let picture = hills(number(words[1]), number(words[2]), number(words[3]), number(words[4]));
-        let expected: Vec<HogDetection> = lines
+        let expected: Vec<(Detection, usize)> = lines
             .by_ref()
             .take(number(words[8]))
             .map(|line| {
                 let words: Vec<&str> = line.split(' ').collect();
-                HogDetection {
+                let rect = Rect {
                     left: number(words[0]),
                     top: number(words[1]),
                     right: number(words[2]),
                     bottom: number(words[3]),
-                    score: f64::from_bits(u64::from_str_radix(words[4], 16).unwrap()),
-                    detector: number(words[5]),
-                }
+                };
+                let score = f64::from_bits(u64::from_str_radix(words[4], 16).unwrap());
+                (Detection { rect, score }, number(words[5]))
             })
             .collect();
         let search = HogSearch { upsample: number(words[6]), adjust: -1.3, min_size: 0 };
@@ -102,7 +104,7 @@ fn finds_what_dlib_finds_to_the_bit() {
 #[test]
 fn vector_instructions_change_nothing() {
     let detector = detector();
-    let [portable, others @ ..] = &Processor::all()[..] else { panic!("one runs everywhere") };
+    let [portable, others @ ..] = &SimdLevel::available()[..] else { panic!("one runs everywhere") };
     println!("{others:?}");
     for (width, height, scale) in [(300, 211, 7), (158, 97, 1), (64, 80, 20), (640, 480, 40)] {
         let picture = Planes::from_rgb(&hills(width, height, scale, 5));
@@ -114,10 +116,10 @@ fn vector_instructions_change_nothing() {
                 assert_eq!(resized, other.resize(&picture, to_width, to_height), "{other:?}");
                 assert_eq!(features, other.extract(&resized), "{other:?}");
             }
-            for strip in filter::strips(features.columns) {
+            for strip in strips(features.columns) {
                 // Low enough for every window to be compared.
-                let search = |processor: &Processor| {
-                    let mut found = processor.search(&features, strip, detector.templates(), -100.0);
+                let search = |level: &SimdLevel| {
+                    let mut found = level.search(&features, strip, detector.templates(), -100.0);
                     found.sort_by_key(|window| (window.detector, window.row, window.column));
                     found
                 };
@@ -152,7 +154,7 @@ fn a_larger_minimum_leaves_out_the_smaller_boxes_only() {
         let all = find(upsample, 0);
         assert_eq!(find(upsample, 80 >> upsample), all);
         let large = find(upsample, 160);
-        let width = |found: &HogDetection| found.right - found.left + 1;
+        let width = |found: &(Detection, usize)| found.0.rect.right - found.0.rect.left + 1;
         assert!(all.iter().any(|found| width(found) < 100), "{all:?}");
         // The finest level left has a window of 138 pixels, whose boxes are 73 / 80 of it.
         assert!(large.iter().all(|found| width(found) >= 120), "{large:?}");
@@ -181,7 +183,9 @@ fn finds_the_faces_that_the_replaced_service_finds() {
     for (file, tolerance, expected) in PHOTOGRAPHS {
         let picture = image::open(sample(file)).unwrap().to_rgb8();
         let found = detector.detect(&picture, &HogSearch { upsample: 1, ..SEARCH });
-        let [HogDetection { left, top, right, bottom, .. }] = found[..] else { panic!("{file}: {found:?}") };
+        let [(Detection { rect: Rect { left, top, right, bottom }, .. }, _)] = found[..] else {
+            panic!("{file}: {found:?}")
+        };
         let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
         let trimmed = [top.max(0), right.min(width), bottom.min(height), left.max(0)];
         for (side, expected) in trimmed.iter().zip(expected) {

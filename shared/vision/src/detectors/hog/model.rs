@@ -3,7 +3,8 @@
 //! An integer is a control byte (low nibble: how many bytes follow; bit 7: negative) and a little-endian magnitude. A
 //! double is two integers, the value `mantissa * 2^exponent`. A matrix is `-rows, -columns`, then its doubles.
 
-use super::filter::{FilterBank, PLANES, TAPS};
+use super::filters::{FilterBank, PLANES, TAPS, Template};
+use crate::suppress::Overlap;
 
 /// Weights of a detector without its threshold: every plane's 10 x 10 window.
 const DIMENSIONS: usize = PLANES * TAPS * TAPS;
@@ -12,7 +13,7 @@ const MAX_DETECTORS: i64 = 16;
 
 /// Why bytes are not a face detector that this crate can run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HogModelError {
+pub(crate) enum HogModelError {
     /// The file ends before its last field.
     #[error("the HOG detector file ends early, at byte {at}")]
     Truncated {
@@ -46,22 +47,6 @@ pub(super) struct Model {
     pub(super) detectors: Vec<Template>,
 }
 
-/// When two boxes are one face.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Overlap {
-    /// Most that the intersection may be of the bounding box of both.
-    pub(super) union: f64,
-    /// Most that the intersection may be of either box.
-    pub(super) covered: f64,
-}
-
-/// One of the detectors: a view of the face that it looks for.
-#[derive(Debug, Clone)]
-pub(super) struct Template {
-    pub(super) filters: FilterBank,
-    pub(super) threshold: f64,
-}
-
 impl Model {
     /// The model in these bytes. Time and memory are bounded by their number; nothing of them is trusted.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, HogModelError> {
@@ -84,7 +69,7 @@ impl Model {
         // The strength of a regulariser: only training reads it.
         reader.double()?;
         reader.expect("number of dimensions", DIMENSIONS as i64)?;
-        let overlap = Overlap { union: reader.double()?, covered: reader.double()? };
+        let overlap = Overlap { around: reader.double()?, covered: reader.double()? };
         let count = reader.integer()?;
         if !(1..=MAX_DETECTORS).contains(&count) {
             return Err(HogModelError::Unsupported { field: "number of detectors" });

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::filter::{PLANES, TAPS};
+use super::filters::{PLANES, TAPS};
 use super::planes::Planes;
 use super::simd::Instructions;
 
