@@ -8,7 +8,7 @@
 //! | version | `u32`, 1 |
 //! | points, cascades, pixels, trees, splits | `u32` each: 5, 15, 800, 500, 15 |
 //! | initial shape | `f32[2 * points]`: x, y of each point |
-//! | then, a cascade: anchors | `u8[pixels]` |
+//! | then, per cascade: anchors | `u8[pixels]` |
 //! | deltas | `f32[pixels][2]` |
 //! | splits | `trees * splits` times `u16` first, `u16` second, `f32` threshold |
 //! | leaves | `f32[trees][splits + 1][2 * points]` |
@@ -36,7 +36,7 @@ const VERSION: u32 = 1;
 /// Coordinates of the points, x and y in turn, relative to the face's box: 0 is left or top, 1 is right or bottom.
 pub type Shape = [f32; 2 * POINTS];
 
-/// A question at an inner node. Node `i` goes on at `2i + 1` where `pixel[first] - pixel[second] > threshold`, else at
+/// A question at an inner node. Node `i` goes on at `2i + 1` if `pixel[first] - pixel[second] > threshold`, else at
 /// `2i + 2`; from [`SPLITS`] on, that is leaf `i - SPLITS`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Split {
@@ -55,9 +55,9 @@ pub struct Cascade {
     pub anchors: Vec<u8>,
     /// For each pixel the way from its point, in the initial shape's frame. [`PIXELS`] of them.
     pub deltas: Vec<[f32; 2]>,
-    /// The splits of all trees, [`SPLITS`] a tree.
+    /// The splits of all trees, [`SPLITS`] per tree.
     pub splits: Vec<Split>,
-    /// What each leaf adds to the shape, [`LEAVES`] a tree.
+    /// What each leaf adds to the shape, [`LEAVES`] per tree.
     pub leaves: Vec<Shape>,
 }
 
@@ -71,49 +71,7 @@ pub struct Landmarks {
 }
 
 impl Landmarks {
-    /// The predictor in dlib's file `shape_predictor_5_face_landmarks.dat`.
-    ///
-    /// # Errors
-    /// [`FormatError`] where the bytes are not that predictor.
-    pub fn from_dlib(file: &str, dat: &[u8]) -> Result<Self, FormatError> {
-        let mut reader = Reader::new(file, dat);
-        reader.expect_int(1, "the shape predictor's version")?;
-        let initial = shape(&mut reader)?;
-        reader.expect_int(CASCADES as i64, "the number of cascades")?;
-        let mut cascades = Vec::with_capacity(CASCADES);
-        for _ in 0..CASCADES {
-            reader.expect_int(TREES as i64, "the number of trees")?;
-            let (mut splits, mut leaves) = (Vec::with_capacity(TREES * SPLITS), Vec::with_capacity(TREES * LEAVES));
-            for _ in 0..TREES {
-                reader.expect_int(SPLITS as i64, "the number of splits")?;
-                for _ in 0..SPLITS {
-                    let (first, second) = (index(&mut reader, PIXELS)?, index(&mut reader, PIXELS)?);
-                    splits.push(Split { first, second, threshold: reader.finite()? });
-                }
-                reader.expect_int(LEAVES as i64, "the number of leaves")?;
-                for _ in 0..LEAVES {
-                    leaves.push(shape(&mut reader)?);
-                }
-            }
-            cascades.push(Cascade { anchors: Vec::new(), deltas: Vec::new(), splits, leaves });
-        }
-        reader.expect_int(CASCADES as i64, "the number of cascades' anchors")?;
-        for cascade in &mut cascades {
-            reader.expect_int(PIXELS as i64, "the number of anchors")?;
-            let anchors = (0..PIXELS).map(|_| index(&mut reader, POINTS).map(|anchor| anchor as u8));
-            cascade.anchors = anchors.collect::<Result<_, _>>()?;
-        }
-        reader.expect_int(CASCADES as i64, "the number of cascades' deltas")?;
-        for cascade in &mut cascades {
-            reader.expect_int(PIXELS as i64, "the number of deltas")?;
-            cascade.deltas =
-                (0..PIXELS).map(|_| Ok([reader.finite()?, reader.finite()?])).collect::<Result<_, FormatError>>()?;
-        }
-        reader.finish()?;
-        Ok(Self { initial, cascades })
-    }
-
-    /// The compact file.
+    /// Returns the compact file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
@@ -134,10 +92,10 @@ impl Landmarks {
         bytes
     }
 
-    /// The predictor in a compact file; `file` is the name that errors give.
+    /// Returns the predictor in a compact file; `file` is the name that errors give.
     ///
     /// # Errors
-    /// [`FormatError`] where the bytes are no such file.
+    /// [`FormatError`] if the bytes are no such file.
     pub fn from_bytes(file: &str, bytes: &[u8]) -> Result<Self, FormatError> {
         let mut reader = Reader::new(file, bytes);
         if reader.bytes(MAGIC.len())? != MAGIC {
@@ -174,22 +132,6 @@ fn header() -> [u32; 6] {
 
 fn put(bytes: &mut Vec<u8>, values: &[f32]) {
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-}
-
-fn shape(reader: &mut Reader<'_>) -> Result<Shape, FormatError> {
-    let start = reader.clone();
-    let elements = reader.matrix_f32(2 * POINTS, 1)?;
-    Shape::try_from(elements).map_err(|_| start.error("a shape has not the right length"))
-}
-
-/// An index under `end`.
-fn index(reader: &mut Reader<'_>, end: usize) -> Result<u16, FormatError> {
-    let start = reader.clone();
-    let index = reader.size()?;
-    match u16::try_from(index) {
-        Ok(small) if index < end => Ok(small),
-        _ => Err(start.error(format!("the index {index} is not under {end}"))),
-    }
 }
 
 fn u32s<const N: usize>(reader: &mut Reader<'_>) -> Result<[u32; N], FormatError> {

@@ -29,10 +29,10 @@ pub enum ModelName {
 impl ModelName {
     /// Every model.
     pub const ALL: [Self; 5] = [Self::Detector, Self::Embedder, Self::Landmarks, Self::Hog, Self::Yunet];
-    /// What is pulled where no model is named.
+    /// What is pulled if no model is named.
     pub const DEFAULT: [Self; 4] = [Self::Detector, Self::Embedder, Self::Landmarks, Self::Hog];
 
-    /// The name, in lower case.
+    /// Returns the name, in lower case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,15 +44,16 @@ impl ModelName {
         }
     }
 
-    /// What the manifest says of it.
+    /// Returns what the manifest says of it.
     #[must_use]
     pub fn model(self) -> &'static Model {
         let found = Manifest::embedded().models.iter().find(|model| model.name == self);
         found.expect("a unit test looks up every name")
     }
 
-    /// The command that fetches it.
-    pub(crate) fn command(self) -> &'static str {
+    /// Returns the command that fetches it.
+    #[must_use]
+    pub fn command(self) -> &'static str {
         match self {
             Self::Yunet => "attendance models pull yunet --from FILE",
             _ => "attendance models pull",
@@ -122,12 +123,12 @@ pub struct Source {
     pub origin: Option<String>,
     /// Its size; of wheels, about.
     pub bytes: u64,
-    /// Its SHA-256 in lower-case hex; of wheels, one each.
+    /// Its SHA-256 in lower-case hex; one for each wheel.
     pub sha256: Vec<String>,
 }
 
 impl Source {
-    /// The file's name where it has one, else the package with its version.
+    /// Returns the file's name if it has one, else the package with its version.
     #[must_use]
     pub fn file(&self) -> String {
         match self.kind {
@@ -151,7 +152,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// The last part of its path.
+    /// Returns the last part of its path.
     #[must_use]
     pub fn file(&self) -> &str {
         self.path.rsplit_once('/').map_or(&self.path, |(_, file)| file)
@@ -164,7 +165,7 @@ impl Member {
 pub enum Need {
     /// It cannot.
     Always,
-    /// It can, and fetches it where the platform allows.
+    /// It can, and fetches it if the platform allows.
     IfPossible,
     /// It can, and fetches it only when told to.
     OnRequest,
@@ -188,7 +189,7 @@ pub struct Model {
     pub need: Need,
     /// The name of its source.
     pub source: String,
-    /// Which file of the source, where that is an archive.
+    /// Which file of the source, if that is an archive.
     pub member: Option<Member>,
     /// The converted file's size.
     pub bytes: u64,
@@ -197,7 +198,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Where it comes from.
+    /// Returns where it comes from.
     #[must_use]
     pub fn source(&self) -> &'static Source {
         Manifest::embedded().source(&self.source)
@@ -212,18 +213,23 @@ pub struct Sample {
     pub source: String,
     /// Which file of the source.
     pub member: Member,
-    /// Whose picture it is, where it is one to enroll.
+    /// Whose picture it is, if it is one to enroll.
     pub student: Option<String>,
 }
 
 impl Manifest {
-    /// The manifest that is compiled in.
+    /// Returns the manifest that is compiled in.
     #[must_use]
     pub fn embedded() -> &'static Self {
         &EMBEDDED
     }
 
-    pub(crate) fn source(&self, name: &str) -> &Source {
+    /// Returns the source of this name.
+    ///
+    /// # Panics
+    /// If no model or sample names it.
+    #[must_use]
+    pub fn source(&self, name: &str) -> &Source {
         let found = self.sources.iter().find(|source| source.name == name);
         found.expect("a unit test looks up the source of every model and sample")
     }

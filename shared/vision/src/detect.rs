@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use crate::VisionError;
 use crate::detectors::cnn::CnnDetector;
-use crate::detectors::hog::HogDetector;
+use crate::detectors::hog::{self, HogDetector};
 use crate::detectors::yunet::YunetDetector;
 use crate::detectors::{FaceDetector, Found};
 use crate::settings::{Detector, DetectorMode, VisionSettings};
@@ -84,6 +84,6 @@ fn load_cnn(models: &ModelsDir, mode: DetectorMode, enlargement: f64) -> Result<
 
 fn load_hog(models: &ModelsDir) -> Result<Box<dyn FaceDetector>, VisionError> {
     let filters = models.verify(ModelName::Hog)?;
-    let detector = HogDetector::parse(&filters).map_err(|e| VisionError::format("face_hog.bin", e))?;
+    let detector = HogDetector::parse(&filters).map_err(|e| VisionError::format(hog::NAME, e))?;
     Ok(Box::new(detector))
 }

@@ -2,7 +2,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use attendance_models::{ModelName, ModelsDir, pull_samples};
+use attendance_convert::{pull, pull_samples};
+use attendance_models::{ModelName, ModelsDir};
 
 /// The checkout's models folder, with every default model in it: what is missing is fetched.
 ///
@@ -14,7 +15,7 @@ pub fn models() -> ModelsDir {
     let models = ModelsDir::of_checkout();
     READY.get_or_init(|| {
         if !models.missing(&ModelName::DEFAULT).is_empty() {
-            let pulled = models.pull(&ModelName::DEFAULT, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+            let pulled = pull(&models, &ModelName::DEFAULT, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
             assert!(pulled.unavailable.is_empty(), "{:?}", pulled.unavailable);
         }
     });

@@ -3,7 +3,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use attendance::Environment;
-use attendance_models::{ModelName, ModelsDir, Need, Progress, Pulled, State};
+use attendance_convert::{Progress, Pulled, pull, pull_from};
+use attendance_models::{ModelName, ModelsDir, Need, State};
 use attendance_vision::{Detector, VisionEngine, VisionSettings};
 use clap::Subcommand;
 use comfy_table::Table;
@@ -37,8 +38,8 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
         Command::Pull { models, from } => {
             let names = if models.is_empty() { ModelName::DEFAULT.to_vec() } else { models.clone() };
             let pulled = match from {
-                Some(file) => with_bar(|report| folder.pull_from(file, report)),
-                None => with_bar(|report| folder.pull(&names, report)),
+                Some(file) => with_bar(|report| pull_from(&folder, file, report)),
+                None => with_bar(|report| pull(&folder, &names, report)),
             }?;
             announce(&pulled, &folder);
             if pulled.written.is_empty() && pulled.unavailable.is_empty() {
@@ -60,7 +61,7 @@ pub(crate) fn load_engine(places: &Places, environment: &Environment) -> Result<
     let needed = !missing.iter().all(can_wait);
     if needed {
         eprintln!("fetching the face models into {}, once", folder.path().display());
-        let pulled = with_bar(|report| folder.pull(&missing, report))?;
+        let pulled = with_bar(|report| pull(&folder, &missing, report))?;
         announce(&pulled, &folder);
     }
     VisionEngine::load(&folder, settings).context("the face models cannot be loaded")

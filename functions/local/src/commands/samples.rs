@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use attendance_models::pull_samples;
+use attendance_convert::pull_samples;
 use clap::Args;
 
 use crate::commands::models::with_bar;

@@ -21,7 +21,7 @@ use super::scale::{at_scale, bounded, pixels, smallest};
 use super::{FaceDetector, Found};
 use crate::VisionError;
 
-pub(crate) use detector::HogDetector;
+pub(crate) use detector::{HogDetector, NAME};
 
 /// The most pixels that are looked at: about a second on one core.
 const MAX_PIXELS: f64 = 16e6;

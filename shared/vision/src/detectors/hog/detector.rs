@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use attendance_models::FormatError;
 use image::RgbImage;
 use rayon::prelude::*;
 
@@ -9,12 +10,13 @@ use super::dispatch::SimdLevel;
 use super::features::CELL;
 #[cfg(test)]
 use super::filters::Template;
-use super::model::{HogModelError, Model};
+use super::model::Model;
 use super::planes::Planes;
 use super::search::{Window, strips};
 use crate::geometry::{Detection, Rect};
 use crate::suppress::suppress_overlaps;
 
+pub(crate) const NAME: &str = "face_hog.bin";
 /// Pixels of the face that a window is made for, at the finest level.
 const WINDOW: f64 = 80.0;
 /// A level is this much smaller than the one before it.
@@ -45,9 +47,9 @@ impl HogDetector {
     /// Returns the detector in this file, which is what `dlib.get_frontal_face_detector().save(path)` writes.
     ///
     /// # Errors
-    /// [`HogModelError`] for bytes that are anything else. Time and memory are bounded by the number of bytes.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, HogModelError> {
-        Ok(Self { model: Model::parse(bytes)? })
+    /// [`FormatError`] for bytes that are anything else. Time and memory are bounded by the number of bytes.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        Ok(Self { model: Model::parse(NAME, bytes)? })
     }
 
     /// Returns the faces in the picture, surest first, none overlapping another by much, each with the view that saw it:

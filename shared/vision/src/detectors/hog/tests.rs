@@ -8,7 +8,6 @@ use image::RgbImage;
 
 use super::detector::{HogDetector, HogSearch};
 use super::dispatch::SimdLevel;
-use super::model::HogModelError;
 use super::planes::Planes;
 use super::search::strips;
 use crate::geometry::{Detection, Rect};
@@ -210,14 +209,18 @@ fn other_bytes_are_refused() {
     let model = model();
     assert!(HogDetector::parse(&model).is_ok());
     let error = |bytes: &[u8]| HogDetector::parse(bytes).unwrap_err();
-    assert_eq!(error(&[]), HogModelError::Truncated { at: 0 });
-    assert_eq!(error(&[0]), HogModelError::Malformed { at: 0 });
-    assert_eq!(error(&[1, 3]), HogModelError::Unsupported { field: "detector version" });
+    assert_eq!(error(&[]).to_string(), "face_hog.bin: at byte 0: 1 more bytes were expected, 0 are left");
+    assert_eq!(error(&[0]).to_string(), "face_hog.bin: at byte 0: 0x00 does not begin an integer");
+    assert_eq!(error(&[1, 3]).to_string(), "face_hog.bin: at byte 0: the detector's version is 3, not 2");
     for end in (0..model.len()).step_by(997).chain([model.len() - 1]) {
-        assert_eq!(error(&model[..end]), HogModelError::Truncated { at: end });
+        let error = error(&model[..end]);
+        assert!(error.what.contains("more bytes were expected"), "{error}");
+        // A number that is cut off is named where its bytes begin.
+        assert!((end.saturating_sub(7)..=end).contains(&error.offset), "{error} of {end}");
     }
     let longer: Vec<u8> = model.iter().copied().chain([0]).collect();
-    assert_eq!(error(&longer), HogModelError::TrailingBytes { at: model.len() });
+    let error = error(&longer);
+    assert_eq!((error.offset, error.what.as_str()), (model.len(), "the end was expected, 1 bytes are left"));
 }
 
 #[test]

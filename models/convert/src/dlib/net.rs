@@ -3,7 +3,7 @@
 //! A network is nested: a layer holds the layer below it. The file has first the version of every layer, from the
 //! outermost in, then the contents of every layer, from the innermost out.
 
-use super::reader::{FormatError, Reader};
+use attendance_models::dlib::{FormatError, Reader};
 
 /// What stands at one place of an architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(crate) struct Net {
 const AVERAGE: [f32; 3] = [122.782, 117.001, 104.298];
 
 impl Net {
-    /// The network of this loss and architecture in `bytes`.
+    /// Returns the network of this loss and architecture in `bytes`.
     pub(crate) fn parse(file: &str, bytes: &[u8], loss: Loss, architecture: &[Kind]) -> Result<Self, FormatError> {
         let mut reader = Reader::new(file, bytes);
         reader.expect_int(1, "the loss layer's version")?;

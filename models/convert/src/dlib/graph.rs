@@ -1,18 +1,20 @@
-//! Turns dlib's files into the files that the service loads. The same input gives the same bytes, so that a converted
+//! Turns dlib's networks into ONNX. The same input gives the same bytes, so that a converted
 //! file has a checksum.
 //!
 //! Scales and batch normalisations are folded into the convolutions before them, in `f64`.
 
-use crate::dlib::{Affine, Convolution, FormatError, Kind, Layer, Loss, Net, Pool};
+use attendance_models::dlib::FormatError;
+
+use super::net::{Affine, Convolution, Kind, Layer, Loss, Net, Pool};
 use crate::onnx::{Dim, Graph};
 
-/// The embedder as ONNX, from `dlib_face_recognition_resnet_model_v1.dat`.
+/// Returns the embedder as ONNX, from `dlib_face_recognition_resnet_model_v1.dat`.
 ///
 /// Input `image`: `f32[1, 3, 150, 150]`, an aligned face, RGB, each value `(pixel - average) / 256` with the averages
 /// 122.782, 117.001, 104.298. Output `embedding`: `f32[1, 128]`, not normalised.
 ///
 /// # Errors
-/// [`FormatError`] where the bytes are not that network.
+/// [`FormatError`] if the bytes are not that network.
 pub fn embedder(file: &str, dat: &[u8]) -> Result<Vec<u8>, FormatError> {
     let net = Net::parse(file, dat, Loss::Metric, &embedder_architecture())?;
     let mut builder = Builder::new("face_embedder", Some([150, 150]));
@@ -20,13 +22,13 @@ pub fn embedder(file: &str, dat: &[u8]) -> Result<Vec<u8>, FormatError> {
     Ok(builder.graph.finish("embedding", &[Dim::Size(1), Dim::Size(128)]))
 }
 
-/// The CNN face detector as ONNX, from `mmod_human_face_detector.dat`.
+/// Returns the CNN face detector as ONNX, from `mmod_human_face_detector.dat`.
 ///
-/// Input `image`: `f32[1, 3, H, W]`, normalised as for [`embedder`]. Output `score`: `f32[1, 1, h, w]`, one score a
+/// Input `image`: `f32[1, 3, H, W]`, normalised as for [`embedder`]. Output `score`: `f32[1, 1, h, w]`, one score per
 /// cell; cell (column c, row r) looks at the 80 x 80 window around (8c + 14, 8r + 14), and is a face above 0.
 ///
 /// # Errors
-/// [`FormatError`] where the bytes are not that network.
+/// [`FormatError`] if the bytes are not that network.
 pub fn detector(file: &str, dat: &[u8]) -> Result<Vec<u8>, FormatError> {
     let net = Net::parse(file, dat, Loss::Mmod, &detector_architecture())?;
     let mut builder = Builder::new("face_detector", None);
@@ -63,12 +65,12 @@ fn detector_architecture() -> Vec<Kind> {
     layers
 }
 
-/// A value of the graph, with the shape that it has for the input at hand.
+/// A value of the graph, with its shape for the given input.
 #[derive(Debug, Clone)]
 struct Value {
     name: String,
     channels: usize,
-    /// Rows, columns, where the input's are known.
+    /// Rows, columns, if the input's are known.
     size: Option<[usize; 2]>,
 }
 

@@ -2,8 +2,8 @@
 
 use tract_onnx::prelude::*;
 
+use super::super::net::Dense;
 use super::*;
-use crate::dlib::Dense;
 
 /// Channels, rows, columns and values of one picture.
 #[derive(Debug, Clone)]

