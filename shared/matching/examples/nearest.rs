@@ -14,15 +14,15 @@ fn pack(rows: &[Row]) -> Vec<Packed> {
     rows.chunks(SEGMENT).map(|rows| Packed::new(rows.to_vec())).collect()
 }
 
-fn find(segments: &[Packed], probe: &Row) -> (usize, f32) {
-    let found = nearest(segments, probe).expect("there are rows");
+fn find(segments: &[Packed], query: &Row) -> (usize, f32) {
+    let found = nearest(segments, query).expect("there are rows");
     (found.segment * SEGMENT + found.row, found.squared_distance)
 }
 
-fn scan(rows: &[Row], probe: &Row) -> (usize, f32) {
+fn scan(rows: &[Row], query: &Row) -> (usize, f32) {
     let mut best = (0, f32::INFINITY);
     for (row, values) in rows.iter().enumerate() {
-        let distance = squared_distance(probe, values);
+        let distance = squared_distance(query, values);
         if distance < best.1 {
             best = (row, distance);
         }
@@ -71,7 +71,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 fn main() {
     println!("{} instructions; microseconds, median", instructions());
     println!("{:>10} {:>10} {:>10} {:>10} {:>8} {:>6}", "rows", "kind", "nearest", "scan", "pack/row", "bytes");
-    for (count, probes) in [(1_000, 2_000), (100_000, 400), (1_000_000, 100)] {
+    for (count, queries) in [(1_000, 2_000), (100_000, 400), (1_000_000, 100)] {
         for kind in ["unrelated", "photos"] {
             let mut noise = Noise(1);
             let mut row = |i: u64| if kind == "photos" { noise.photo(i % (count / 3)) } else { noise.unrelated() };
@@ -80,15 +80,15 @@ fn main() {
             let segments = pack(&rows);
             let packing = start.elapsed().as_secs_f64() * 1e6 / count as f64;
             let (mut ours, mut scans) = (Vec::new(), Vec::new());
-            for i in 0..probes {
+            for i in 0..queries {
                 // Every second one is of somebody who is not there.
-                let probe = row(if i % 2 == 0 { i * 7919 } else { u64::MAX - i });
+                let query = row(if i % 2 == 0 { i * 7919 } else { u64::MAX - i });
                 let start = Instant::now();
-                let fast = find(&segments, &probe);
+                let fast = find(&segments, &query);
                 ours.push(start.elapsed().as_secs_f64() * 1e6);
                 if i % 10 == 0 {
                     let start = Instant::now();
-                    let exact = scan(&rows, &probe);
+                    let exact = scan(&rows, &query);
                     scans.push(start.elapsed().as_secs_f64() * 1e6);
                     assert_eq!(fast, exact);
                 }

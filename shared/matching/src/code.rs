@@ -1,8 +1,9 @@
-//! Four bits a number: how rows become codes, and how a probe is seen in their terms. The symbols are those of the
+//! Four bits per number: how rows become codes, and how a query is encoded in their terms. The symbols are those of the
 //! crate's proof.
 
-use crate::DIMENSIONS;
-use crate::kernel::{BLOCK, Block, Coded};
+use crate::block::{BLOCK, Block, Coded};
+use crate::distance::DIMENSIONS;
+use crate::query::EncodedQuery;
 
 /// The largest code.
 const TOP: f32 = 15.0;
@@ -10,6 +11,7 @@ const TOP: f32 = 15.0;
 /// The step that loses least of a normal distribution, in standard deviations, for sixteen codes.
 const STEP: f64 = 0.335;
 
+/// The codes of rows that are packed together.
 #[derive(Clone)]
 pub(crate) struct Codes {
     origin: [f32; DIMENSIONS],
@@ -17,18 +19,6 @@ pub(crate) struct Codes {
     /// 2H.
     spread: f64,
     blocks: Vec<Block>,
-}
-
-/// A probe in the terms of one set of codes.
-pub(crate) struct Sight {
-    /// m: the probe's weights.
-    pub(crate) weights: [i8; DIMENSIONS],
-    /// 2t: what one unit of weight times code takes from the squared distance.
-    pub(crate) unit: f32,
-    /// F: by how much ‖q − c‖² is likely to be above its floor.
-    pub(crate) blur: f64,
-    /// How much larger v is than that floor.
-    rest: f64,
 }
 
 impl Codes {
@@ -51,7 +41,7 @@ impl Codes {
         &self.blocks
     }
 
-    /// c of a row.
+    /// Returns c of a row.
     #[cfg(test)]
     pub(crate) fn decoded(&self, row: usize) -> [f64; DIMENSIONS] {
         let code = self.blocks[row / BLOCK].code(row % BLOCK);
@@ -88,9 +78,9 @@ impl Codes {
         Coded { code, square: (square as f32).next_down(), residual: (residual as f32).next_up() }
     }
 
-    /// Returns the probe in the terms of these codes, or `None` where the numbers are so large that the proof does not
-    /// cover them.
-    pub(crate) fn sight(&self, probe: &[f32; DIMENSIONS]) -> Option<Sight> {
+    /// Returns the query in the terms of these codes, or `None` if the numbers are so large that the proof does not cover
+    /// them.
+    pub(crate) fn encode_query(&self, query: &[f32; DIMENSIONS]) -> Option<EncodedQuery> {
         // As WHOLE above, for f64.
         const WHOLE: f64 = 6_755_399_441_055_744.0;
         const LANES: usize = 8;
@@ -101,7 +91,7 @@ impl Codes {
             for lane in 0..LANES {
                 let j = start + lane;
                 let step = f64::from(self.step[j]);
-                let y = f64::from(probe[j]) - f64::from(self.origin[j]);
+                let y = f64::from(query[j]) - f64::from(self.origin[j]);
                 weights[j] = y * step;
                 square[lane] += y * y;
                 size[lane] += y * y + 225.0 * step * step;
@@ -110,7 +100,7 @@ impl Codes {
             }
         }
         let size: f64 = size.iter().sum();
-        // Also where it is not a number.
+        // Also if it is not a number.
         if !size.is_finite() || size > 1e30 {
             return None;
         }
@@ -131,19 +121,7 @@ impl Codes {
         let [square, excess, lost] = [square, excess, lost].map(|lanes| lanes.iter().sum::<f64>());
         let blur = self.spread * lost.sqrt();
         let rest = blur + f64::from(TOP) * excess - square + size * 2f64.powi(-21);
-        Some(Sight { weights: whole, unit: 2.0 * unit, blur, rest })
-    }
-}
-
-impl Sight {
-    /// Returns the v from which on ‖q − c‖² is at least `bar`.
-    pub(crate) fn limit(&self, bar: f64) -> f32 {
-        ((bar + self.rest) as f32).next_up()
-    }
-
-    /// Returns what ‖q − c‖² is at least, for a row's v.
-    pub(crate) fn floor(&self, v: f32) -> f64 {
-        f64::from(v) - self.rest
+        Some(EncodedQuery { weights: whole, unit: 2.0 * unit, blur, rest })
     }
 }
 

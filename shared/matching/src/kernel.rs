@@ -1,84 +1,16 @@
 //! The first pass over a block of rows, on the instructions that the machine has.
 
-use crate::DIMENSIONS;
-use crate::code::Sight;
+use crate::block::{BLOCK, Block};
+use crate::distance::DIMENSIONS;
+use crate::query::EncodedQuery;
 
-/// Rows in a block.
-pub(crate) const BLOCK: usize = 64;
-
-/// Groups of eight dimensions.
-const GROUPS: usize = DIMENSIONS / 8;
-
-/// The codes of 64 rows.
-///
-/// Byte 4i + b of group g holds row i's codes of the dimensions 8g + b (low four bits) and 8g + 4 + b (high), b in 0..4:
-/// a register holds the same dimensions of several rows, and sums grow in the row's own lane.
-#[derive(Clone)]
-#[repr(align(64))]
-pub(crate) struct Block {
-    codes: [[u8; 4 * BLOCK]; GROUPS],
-    /// N of each row, infinite where there is no row.
-    squares: [f32; BLOCK],
-    /// Each row's r in 255ths of the largest, rounded up.
-    shares: [u8; BLOCK],
-    /// The largest r.
-    residual: f32,
-}
-
-/// A row's code and what is known of it.
-pub(crate) struct Coded {
-    /// k.
-    pub(crate) code: [u8; DIMENSIONS],
-    /// N, rounded down.
-    pub(crate) square: f32,
-    /// r, rounded up.
-    pub(crate) residual: f32,
-}
-
-impl Block {
-    /// Returns the block of these rows, at most 64.
-    pub(crate) fn new(rows: &[Coded]) -> Self {
-        let residual = rows.iter().map(|row| row.residual).fold(0.0, f32::max);
-        let (codes, squares) = ([[0; 4 * BLOCK]; GROUPS], [f32::INFINITY; BLOCK]);
-        let mut block = Self { codes, squares, shares: [255; BLOCK], residual };
-        for (at, row) in rows.iter().enumerate() {
-            for (group, code) in block.codes.iter_mut().zip(row.code.as_chunks::<8>().0) {
-                for b in 0..4 {
-                    group[4 * at + b] = code[b] | code[4 + b] << 4;
-                }
-            }
-            block.squares[at] = row.square;
-            block.shares[at] = (f64::from(row.residual) / f64::from(residual) * 255.0).ceil() as u8;
-        }
-        block
-    }
-
-    /// The k of the row at this place.
-    #[cfg(test)]
-    pub(crate) fn code(&self, at: usize) -> [u8; DIMENSIONS] {
-        std::array::from_fn(|j| {
-            let both = self.codes[j / 8][4 * at + j % 4];
-            if j % 8 < 4 { both & 15 } else { both >> 4 }
-        })
-    }
-
-    /// The largest r.
-    pub(crate) fn residual(&self) -> f64 {
-        f64::from(self.residual)
-    }
-
-    /// The r of the row at this place.
-    pub(crate) fn residual_of(&self, at: usize) -> f64 {
-        self.residual() * f64::from(self.shares[at]) / 255.0 * (1.0 + 2f64.powi(-20))
-    }
-}
-
-/// Instructions that this machine has. Only this module makes one, after asking the machine.
+/// The vector instructions that the first pass uses. Only this module makes one, after asking the machine, so holding one
+/// proves that the machine has these instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Path(Kind);
+pub(crate) struct SimdLevel(Level);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Level {
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
     #[cfg(target_arch = "x86_64")]
@@ -91,9 +23,9 @@ enum Kind {
     Scalar,
 }
 
-impl Path {
-    /// The fastest.
-    pub(crate) fn best() -> Self {
+impl SimdLevel {
+    /// Returns the fastest level of this machine.
+    pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             // Both ask the machine once per process.
@@ -101,47 +33,48 @@ impl Path {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vnni")
             {
-                return Self(Kind::Avx512Vnni);
+                return Self(Level::Avx512Vnni);
             }
             if is_x86_feature_detected!("avx2") {
-                return Self(Kind::Avx2);
+                return Self(Level::Avx2);
             }
-            Self(Kind::Sse2)
+            Self(Level::Sse2)
         }
         // Every 64-bit Arm has it; what checks is the cfg of `neon`.
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         if std::arch::is_aarch64_feature_detected!("neon") {
-            return Self(Kind::Neon);
+            return Self(Level::Neon);
         }
         #[cfg(not(target_arch = "x86_64"))]
-        Self(Kind::Scalar)
+        Self(Level::Scalar)
     }
 
-    /// All that this machine has.
+    /// Returns every level of this machine.
     #[cfg(test)]
-    pub(crate) fn all() -> Vec<Self> {
-        let mut all = vec![Self(Kind::Scalar)];
+    pub(crate) fn available() -> Vec<Self> {
+        let mut all = vec![Self(Level::Scalar)];
         #[cfg(target_arch = "x86_64")]
         {
-            all.push(Self(Kind::Sse2));
-            all.extend(is_x86_feature_detected!("avx2").then_some(Self(Kind::Avx2)));
+            all.push(Self(Level::Sse2));
+            all.extend(is_x86_feature_detected!("avx2").then_some(Self(Level::Avx2)));
         }
-        all.extend((!all.contains(&Self::best())).then(Self::best));
+        all.extend((!all.contains(&Self::detect())).then(Self::detect));
         all
     }
 
+    /// Returns the name of the instructions.
     pub(crate) fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512Vnni => "avx512-vnni",
+            Level::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => "avx2",
+            Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Kind::Sse2 => "sse2",
+            Level::Sse2 => "sse2",
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-            Kind::Neon => "neon",
+            Level::Neon => "neon",
             #[cfg(any(test, not(target_arch = "x86_64")))]
-            Kind::Scalar => "scalar",
+            Level::Scalar => "scalar",
         }
     }
 
@@ -152,27 +85,33 @@ impl Path {
         self,
         block: &Block,
         ahead: &Block,
-        sight: &Sight,
+        query: &EncodedQuery,
         limit: f32,
         seen: &mut [f32; BLOCK],
     ) -> u64 {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: a `Path` of this kind exists only where the machine has these instructions.
-            Kind::Avx512Vnni => unsafe { x86::avx512(block, ahead, sight, limit, seen) },
+            // SAFETY: a `SimdLevel` of this kind exists only if the machine has these instructions.
+            Level::Avx512Vnni => unsafe { x86::avx512(block, ahead, query, limit, seen) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Kind::Avx2 => unsafe { x86::avx2(block, ahead, sight, limit, seen) },
+            Level::Avx2 => unsafe { x86::avx2(block, ahead, query, limit, seen) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: every x86-64 has these.
-            Kind::Sse2 => unsafe { x86::sse2(block, ahead, sight, limit, seen) },
+            Level::Sse2 => unsafe { x86::sse2(block, ahead, query, limit, seen) },
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             // SAFETY: as above.
-            Kind::Neon => unsafe { arm::neon(block, sight, limit, seen) },
+            Level::Neon => unsafe { arm::neon(block, query, limit, seen) },
             #[cfg(any(test, not(target_arch = "x86_64")))]
-            Kind::Scalar => scalar(block, sight, limit, seen),
+            Level::Scalar => scalar(block, query, limit, seen),
         }
     }
+}
+
+/// Returns the name of the instructions that [`nearest`](crate::nearest) runs on here: `avx512-vnni`, `avx2`, `sse2`, `neon` or `scalar`.
+#[must_use]
+pub fn instructions() -> &'static str {
+    SimdLevel::detect().name()
 }
 
 /// Asks for a row that is wanted soon.
@@ -192,11 +131,11 @@ fn prefetch_line<T>(at: &T) {
     let _ = at;
 }
 
-/// What every machine can do, and what the others are tested by: every x86-64 has better.
+/// What every machine can do, and the reference that the others are tested against: every x86-64 has better.
 #[cfg(any(test, not(target_arch = "x86_64")))]
-fn scalar(block: &Block, sight: &Sight, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
+fn scalar(block: &Block, query: &EncodedQuery, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
     let mut sums = [0i32; BLOCK];
-    for (codes, weights) in block.codes.iter().zip(sight.weights.as_chunks::<8>().0) {
+    for (codes, weights) in block.codes.iter().zip(query.weights.as_chunks::<8>().0) {
         for (sum, codes) in sums.iter_mut().zip(codes.as_chunks::<4>().0) {
             for b in 0..4 {
                 *sum += i32::from(codes[b] & 15) * i32::from(weights[b]);
@@ -206,7 +145,7 @@ fn scalar(block: &Block, sight: &Sight, limit: f32, seen: &mut [f32; BLOCK]) -> 
     }
     let mut survivors = 0;
     for row in 0..BLOCK {
-        let v = block.squares[row] - sight.unit * sums[row] as f32;
+        let v = block.squares[row] - query.unit * sums[row] as f32;
         seen[row] = v;
         survivors |= u64::from(v < limit) << row;
     }
@@ -223,16 +162,23 @@ fn word(weights: &[i8; 8], from: usize) -> i32 {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{BLOCK, Block, prefetch_line, word};
-    use crate::code::Sight;
+    use super::{prefetch_line, word};
+    use crate::block::{BLOCK, Block};
+    use crate::query::EncodedQuery;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) fn avx512(block: &Block, ahead: &Block, sight: &Sight, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
+    pub(super) fn avx512(
+        block: &Block,
+        ahead: &Block,
+        query: &EncodedQuery,
+        limit: f32,
+        seen: &mut [f32; BLOCK],
+    ) -> u64 {
         let mask = _mm512_set1_epi8(15);
         prefetch_line(&ahead.shares);
         let mut low = [_mm512_setzero_si512(); 4];
         let mut high = low;
-        for (g, weights) in sight.weights.as_chunks::<8>().0.iter().enumerate() {
+        for (g, weights) in query.weights.as_chunks::<8>().0.iter().enumerate() {
             let (first, second) = (_mm512_set1_epi32(word(weights, 0)), _mm512_set1_epi32(word(weights, 4)));
             for (i, codes) in block.codes[g].as_chunks::<64>().0.iter().enumerate() {
                 prefetch_line(&ahead.codes[g][64 * i]);
@@ -243,7 +189,7 @@ mod x86 {
                 high[i] = _mm512_dpbusd_epi32(high[i], codes, second);
             }
         }
-        let (unit, limit) = (_mm512_set1_ps(sight.unit), _mm512_set1_ps(limit));
+        let (unit, limit) = (_mm512_set1_ps(query.unit), _mm512_set1_ps(limit));
         let mut survivors = 0;
         for (i, squares) in block.squares.as_chunks::<16>().0.iter().enumerate() {
             prefetch_line(&ahead.squares[16 * i]);
@@ -259,9 +205,9 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn avx2(block: &Block, ahead: &Block, sight: &Sight, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
+    pub(super) fn avx2(block: &Block, ahead: &Block, query: &EncodedQuery, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
         let (mask, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
-        let (unit, limit) = (_mm256_set1_ps(sight.unit), _mm256_set1_ps(limit));
+        let (unit, limit) = (_mm256_set1_ps(query.unit), _mm256_set1_ps(limit));
         let mut survivors = 0;
         // 32 rows at a time: their sums stay in registers.
         for half in 0..2 {
@@ -270,7 +216,7 @@ mod x86 {
                 // A group adds at most 2 · 2 · 15 · 127 to a sum of 16 bits: four groups fit.
                 let mut short = [_mm256_setzero_si256(); 4];
                 for g in 4 * quarter..4 * quarter + 4 {
-                    let weights = &sight.weights.as_chunks::<8>().0[g];
+                    let weights = &query.weights.as_chunks::<8>().0[g];
                     let (first, second) = (_mm256_set1_epi32(word(weights, 0)), _mm256_set1_epi32(word(weights, 4)));
                     for (i, short) in short.iter_mut().enumerate() {
                         let at = 4 * half + i;
@@ -303,16 +249,16 @@ mod x86 {
     }
 
     #[target_feature(enable = "sse2")]
-    pub(super) fn sse2(block: &Block, ahead: &Block, sight: &Sight, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
+    pub(super) fn sse2(block: &Block, ahead: &Block, query: &EncodedQuery, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
         let (mask, zero) = (_mm_set1_epi8(15), _mm_setzero_si128());
-        let (unit, limit) = (_mm_set1_ps(sight.unit), _mm_set1_ps(limit));
+        let (unit, limit) = (_mm_set1_ps(query.unit), _mm_set1_ps(limit));
         // Four weights twice, as numbers of 16 bits.
         let wide = |word: i32| _mm_srai_epi16::<8>(_mm_unpacklo_epi8(_mm_set1_epi32(word), _mm_set1_epi32(word)));
         let mut survivors = 0;
         // 16 rows at a time, two in a register.
         for quarter in 0..4 {
             let mut sums = [[zero; 2]; 4];
-            for (g, weights) in sight.weights.as_chunks::<8>().0.iter().enumerate() {
+            for (g, weights) in query.weights.as_chunks::<8>().0.iter().enumerate() {
                 let (first, second) = (wide(word(weights, 0)), wide(word(weights, 4)));
                 prefetch_line(&ahead.codes[g][64 * quarter]);
                 for (i, sums) in sums.iter_mut().enumerate() {
@@ -349,11 +295,12 @@ mod x86 {
 mod arm {
     use std::arch::aarch64::*;
 
-    use super::{BLOCK, Block, word};
-    use crate::code::Sight;
+    use super::word;
+    use crate::block::{BLOCK, Block};
+    use crate::query::EncodedQuery;
 
     #[target_feature(enable = "neon")]
-    pub(super) fn neon(block: &Block, sight: &Sight, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
+    pub(super) fn neon(block: &Block, query: &EncodedQuery, limit: f32, seen: &mut [f32; BLOCK]) -> u64 {
         let mask = vdupq_n_u8(15);
         let limit = vdupq_n_f32(limit);
         // SAFETY: four numbers are read from an array of four.
@@ -367,7 +314,7 @@ mod arm {
                 let mut front = [vdupq_n_s16(0); 4];
                 let mut back = front;
                 for g in 8 * half..8 * half + 8 {
-                    let weights = &sight.weights.as_chunks::<8>().0[g];
+                    let weights = &query.weights.as_chunks::<8>().0[g];
                     let first = vreinterpret_s8_s32(vdup_n_s32(word(weights, 0)));
                     let second = vreinterpret_s8_s32(vdup_n_s32(word(weights, 4)));
                     for i in 0..4 {
@@ -390,7 +337,7 @@ mod arm {
                 let at = 4 * quarter + i;
                 // SAFETY: 4 numbers are read from an array of 4.
                 let squares = unsafe { vld1q_f32(block.squares.as_chunks::<4>().0[at].as_ptr()) };
-                let v = vsubq_f32(squares, vmulq_n_f32(vcvtq_f32_s32(sums), sight.unit));
+                let v = vsubq_f32(squares, vmulq_n_f32(vcvtq_f32_s32(sums), query.unit));
                 // SAFETY: 4 numbers are written to an array of 4.
                 unsafe { vst1q_f32(seen.as_chunks_mut::<4>().0[at].as_mut_ptr(), v) };
                 let below = vaddvq_u32(vandq_u32(vcltq_f32(v, limit), bits));

@@ -1,13 +1,13 @@
 //! The nearest of many embeddings: exactly the answer of a scan over all of them, at a fraction of its time.
 //!
-//! A scan of 128 `f32` a row is limited by memory: 512 bytes a row have to come by. [`Packed`] keeps, beside the exact
-//! rows, a code of four bits a number and a few numbers more (70 bytes a row). A first pass reads only those and proves
+//! A scan of 128 `f32` per row is limited by memory: 512 bytes per row have to come by. [`Packed`] keeps, beside the exact
+//! rows, a code of four bits per number and a few numbers more (70 bytes per row). A first pass reads only those and proves
 //! for almost every row that it cannot be the nearest; [`squared_distance`] decides among the rest. The first pass
 //! runs on AVX-512 VNNI, AVX2, SSE2, NEON or plain code, chosen at run time.
 //!
 //! # Why no nearest row is lost
 //!
-//! Let x be a row, q the probe and c the point that x's code stands for. All of them are points with real coordinates:
+//! Let x be a row, q the query and c the point that x's code stands for. All of them are points with real coordinates:
 //! for dimension j, c<sub>j</sub> = o<sub>j</sub> + s<sub>j</sub> k<sub>j</sub> with the origin o and step s of the
 //! packed rows (`f32` each) and the code k<sub>j</sub> in 0..=15. Packing computes r ≥ ‖x − c‖, so by the triangle
 //! inequality ‖q − x‖ ≥ ‖q − c‖ − r: a row with
@@ -18,14 +18,14 @@
 //!
 //! > ‖q − c‖² = ‖y‖² + N − 2 Σ y<sub>j</sub> s<sub>j</sub> k<sub>j</sub>, where N = Σ (s<sub>j</sub> k<sub>j</sub>)².
 //!
-//! The probe's weights y<sub>j</sub> s<sub>j</sub> become t m<sub>j</sub> + e<sub>j</sub> with an `f32` t, integers
+//! The query's weights y<sub>j</sub> s<sub>j</sub> become t m<sub>j</sub> + e<sub>j</sub> with an `f32` t, integers
 //! m<sub>j</sub> in −127..=127 and what is left, e<sub>j</sub>. Write k = 7.5 + h and let H be the largest ‖h‖ of the
 //! packed rows (‖2h‖² is an integer); then by Cauchy and Schwarz 2 Σ e<sub>j</sub> k<sub>j</sub> is within F = 2H ‖e‖ of
 //! 15 Σ e<sub>j</sub>. So, with the integer p = Σ m<sub>j</sub> k<sub>j</sub>,
 //!
 //! > (2) ‖q − c‖² ≥ ‖y‖² + (N − 2 t p) − 15 Σ e<sub>j</sub> − F.
 //!
-//! The first pass computes v = N − 2 t p and drops the row where v ≥ (b + r)² + F + 15 Σ e<sub>j</sub> − ‖y‖²: by (2)
+//! The first pass computes v = N − 2 t p and drops the row if v ≥ (b + r)² + F + 15 Σ e<sub>j</sub> − ‖y‖²: by (2)
 //! that implies (1). It does so with the largest r of 64 rows; a row that is left is tried again with its own r, and
 //! once more when the best of many rows is known.
 //!
@@ -43,75 +43,24 @@
 //! - b: what has to be larger than the best so far, B, is not the distance d = ‖q − x‖ but what
 //!   [`squared_distance`] makes of it. It rounds a difference and a square once each and adds at most 8 + 16 times, all
 //!   terms positive, so its result is at least d² (1 − ε) − η with ε = 2⁻¹⁸ > 27u and η = 10⁻⁴⁰ > 128 · 2⁻¹⁵⁰ for squares
-//!   that underflow (where it overflows it is infinite; B is finite, or no row is dropped). b² = (B + η)(1 + 2ε) is
+//!   that underflow (if it overflows it is infinite; B is finite, or no row is dropped). b² = (B + η)(1 + 2ε) is
 //!   therefore large enough, since (1 − ε)(1 + 2ε) > 1.
-//! - Where G is not below 10³⁰, nothing above could overflow but is not relied on: every row is compared exactly.
+//! - If G is not below 10³⁰, nothing above could overflow but is not relied on: every row is compared exactly.
 //!
 //! All of this makes a dropped row's [`squared_distance`] larger than B, not only as large: (1 − ε)(1 + 2ε) > 1. So the
 //! order in which rows are compared is free, and of equally near rows the first wins, as in a scan.
 
+mod block;
 mod code;
+mod distance;
 mod kernel;
+mod packed;
+mod query;
 mod search;
 #[cfg(test)]
 mod tests;
 
-use code::Codes;
-use kernel::Path;
+pub use distance::{DIMENSIONS, squared_distance};
+pub use kernel::instructions;
+pub use packed::Packed;
 pub use search::{Nearest, nearest};
-
-/// Numbers in an embedding.
-pub const DIMENSIONS: usize = 128;
-
-/// The squared Euclidean distance of two embeddings' numbers.
-///
-/// Sixteen running sums, so that the compiler keeps them in vector registers.
-#[must_use]
-pub fn squared_distance(a: &[f32; DIMENSIONS], b: &[f32; DIMENSIONS]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0f32; LANES];
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for lane in 0..LANES {
-            let d = a[lane] - b[lane];
-            sums[lane] += d * d;
-        }
-    }
-    sums.iter().sum()
-}
-
-/// The name of the instructions that [`nearest`] runs on here: `avx512-vnni`, `avx2`, `sse2`, `neon` or `scalar`.
-#[must_use]
-pub fn instructions() -> &'static str {
-    Path::best().name()
-}
-
-/// Rows in which [`nearest`] finds fast. They are packed once and never change.
-///
-/// 582 bytes a row: 512 for its numbers, 70 for the first pass; and 1 KiB for all together. The codes fit rows that
-/// are packed together, so a few thousand rows at a time are better than a million.
-#[derive(Clone)]
-pub struct Packed {
-    rows: Vec<[f32; DIMENSIONS]>,
-    codes: Codes,
-}
-
-impl Packed {
-    /// Returns these rows, packed. Their numbers have to be finite.
-    #[must_use]
-    pub fn new(rows: Vec<[f32; DIMENSIONS]>) -> Self {
-        let codes = Codes::new(&rows);
-        Self { rows, codes }
-    }
-
-    /// The rows.
-    #[must_use]
-    pub fn rows(&self) -> &[[f32; DIMENSIONS]] {
-        &self.rows
-    }
-
-    /// The bytes that the rows and their codes take.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        size_of_val(self.rows()) + self.codes.bytes()
-    }
-}
