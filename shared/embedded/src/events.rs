@@ -8,7 +8,7 @@ use attendance::ports::{Acceptance, EventStore, StoreError};
 use attendance::{Cooldown, ENDED_KEPT, EventId, EventPage, EventStatus, OutboxEntry, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::database::{Commit, Connections, blocking, millis, moment, store_error};
+use crate::connections::{Commit, Connections, blocking, millis, moment, store_error};
 use rows::{COLUMNS, EventRow, insert, swap};
 
 /// How many ended events are deleted at a time: each costs a write of its own, and other writers wait meanwhile.

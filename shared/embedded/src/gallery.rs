@@ -9,7 +9,7 @@ use attendance::ports::{
 use attendance::{Embedding, ModelId, PhotoDigest, StudentId};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::database::{Commit, Connections, blocking, millis, store_error};
+use crate::connections::{Commit, Connections, blocking, millis, store_error};
 use crate::folder::{FaceFolder, crop_name};
 
 /// Who is enrolled, in SQLite, with the pictures in a folder. Without an inbox beside it, it keeps every enrolment until

@@ -8,7 +8,7 @@ use attendance::ports::{Push, StoreError, Subscription, Watch};
 use rusqlite::params;
 use tokio::sync::mpsc::{self, Sender};
 
-use crate::database::{Commit, Connections, blocking, store_error};
+use crate::connections::{Commit, Connections, blocking, store_error};
 
 /// How many messages wait for one watcher at most; a watcher that is further behind is dropped.
 pub const WATCHER_BOUND: usize = 256;

@@ -14,13 +14,15 @@
 
 #![forbid(unsafe_code)]
 
+mod connections;
 mod database;
 mod events;
 mod folder;
 mod gallery;
 mod hub;
 
-pub use database::{Database, OpenError};
+pub use connections::OpenError;
+pub use database::Database;
 pub use events::SqliteEvents;
 pub use gallery::SqliteGallery;
 pub use hub::{Hub, KEPT_MESSAGES, WATCHER_BOUND};
