@@ -12,10 +12,9 @@ mod folder;
 pub mod landmarks;
 mod manifest;
 
-/// Names the network that makes the embeddings, in every store: embeddings of two networks are never compared.
-pub const EMBEDDING_MODEL: &str = "dlib-resnet-v1";
-
 pub use dlib::FormatError;
 pub use error::ModelsError;
 pub use folder::{ModelsDir, State, sha256};
-pub use manifest::{Manifest, Member, Model, ModelName, Need, Sample, Source, SourceKind, UnknownModel};
+pub use manifest::{
+    EmbeddingSpec, Manifest, Member, Model, ModelName, Need, Sample, Source, SourceKind, UnknownModel, embedding_model,
+};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use attendance::ModelId;
 use serde::Deserialize;
 
 static EMBEDDED: LazyLock<Manifest> = LazyLock::new(|| {
@@ -29,6 +30,8 @@ pub enum ModelName {
 impl ModelName {
     /// Every model.
     pub const ALL: [Self; 5] = [Self::Detector, Self::Embedder, Self::Landmarks, Self::Hog, Self::Yunet];
+    /// The embedder in use: the one whose embeddings are stored and compared.
+    pub const EMBEDDER: Self = Self::Embedder;
     /// What is pulled if no model is named.
     pub const DEFAULT: [Self; 4] = [Self::Detector, Self::Embedder, Self::Landmarks, Self::Hog];
 
@@ -171,6 +174,24 @@ pub enum Need {
     OnRequest,
 }
 
+/// What an embedder's numbers are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddingSpec {
+    /// The name that every store keeps with an embedding.
+    pub id: String,
+    /// Numbers in an embedding.
+    pub dimensions: usize,
+}
+
+/// Returns the id of the model that makes the embeddings, [`ModelName::EMBEDDER`].
+#[must_use]
+pub fn embedding_model() -> ModelId {
+    let EmbeddingSpec { id, dimensions } =
+        ModelName::EMBEDDER.model().embedding.as_ref().expect("a unit test looks at the embedder in use");
+    ModelId::new(id, *dimensions)
+}
+
 /// A converted model file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,6 +206,8 @@ pub struct Model {
     pub input: String,
     /// Its output.
     pub output: String,
+    /// What its embeddings are, if it is an embedder.
+    pub embedding: Option<EmbeddingSpec>,
     /// Whether the program can do without it.
     pub need: Need,
     /// The name of its source.
@@ -250,6 +273,7 @@ mod tests {
             assert_eq!(name.as_str().parse(), Ok(name));
         }
         assert!("cnn".parse::<ModelName>().is_err());
+        assert_eq!(embedding_model(), ModelId::new("dlib-resnet-v1", 128), "what the stored embeddings were made by");
         for sample in &manifest.samples {
             assert_eq!(manifest.source(&sample.source).kind, SourceKind::Archive);
         }

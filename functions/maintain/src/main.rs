@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use attendance::{Clock, ModelId, SystemClock};
+use attendance::{Clock, SystemClock};
 use attendance_lambda::Container;
-use attendance_models::EMBEDDING_MODEL;
+use attendance_models::embedding_model;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Error> {
                 }
             }
             Job::Snapshot => {
-                let bytes = gallery.rebuild_snapshot(&ModelId::new(EMBEDDING_MODEL)).await?;
+                let bytes = gallery.rebuild_snapshot(&embedding_model()).await?;
                 Ok(Done::Packed { bytes })
             }
             Job::Sweep => Ok(Done::Swept(gallery.sweep(SystemClock.now(), SWEPT_AFTER).await?)),

@@ -1,12 +1,9 @@
 use std::fmt;
 
-use attendance_matching::squared_distance;
+use attendance_matching::{DIMENSIONS, squared_distance};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-/// Numbers in an embedding.
-pub const DIMENSIONS: usize = attendance_matching::DIMENSIONS;
 
 /// Where a face is: pixels of the upright picture, origin at the top left, edges inside the picture.
 ///
@@ -34,7 +31,7 @@ impl From<FaceBox> for [i32; 4] {
 }
 
 impl FaceBox {
-    /// The area in pixels.
+    /// Returns the area in pixels.
     #[must_use]
     pub fn area(&self) -> i64 {
         i64::from(self.right - self.left) * i64::from(self.bottom - self.top)
@@ -52,54 +49,79 @@ pub struct FrameSize {
     pub height: u32,
 }
 
-/// 128 finite numbers that describe a face; the Euclidean distance of two tells how alike the faces are.
+/// Finite numbers that describe a face, as many as its [`ModelId`] says; the Euclidean distance of two from one model
+/// tells how alike the faces are.
 #[derive(Clone, PartialEq)]
-pub struct Embedding(Box<[f32; DIMENSIONS]>);
+pub struct Embedding(Box<[f32]>);
 
-/// A list of numbers is no [`Embedding`].
+/// Numbers or bytes are no [`Embedding`], or not one of the model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an embedding is 128 finite numbers")]
-pub struct InvalidEmbedding;
+pub enum InvalidEmbedding {
+    /// A number is infinite or not a number, or there is none.
+    #[error("an embedding is made of finite numbers")]
+    NotFinite,
+    /// Bytes that are not 32-bit numbers.
+    #[error("{0} bytes are no 32-bit numbers")]
+    Bytes(usize),
+    /// As many numbers as another model's embeddings have.
+    #[error("an embedding of {model} is {expected} numbers, not {found}")]
+    Dimensions {
+        /// The model's name.
+        model: String,
+        /// Its dimensions.
+        expected: usize,
+        /// The dimensions found.
+        found: usize,
+    },
+}
 
 impl Embedding {
-    /// Returns the embedding made of these numbers.
+    /// Returns the embedding made of these numbers, of whatever model. [`ModelId::embedding`] also checks how many they are.
     ///
     /// # Errors
-    /// [`InvalidEmbedding`] where they are not 128 or not all finite.
+    /// [`InvalidEmbedding::NotFinite`].
     pub fn new(values: &[f32]) -> Result<Self, InvalidEmbedding> {
-        let array: [f32; DIMENSIONS] = values.try_into().map_err(|_| InvalidEmbedding)?;
-        if !array.iter().all(|v| v.is_finite()) {
-            return Err(InvalidEmbedding);
+        match !values.is_empty() && values.iter().all(|v| v.is_finite()) {
+            true => Ok(Self(values.into())),
+            false => Err(InvalidEmbedding::NotFinite),
         }
-        Ok(Self(Box::new(array)))
     }
 
-    /// The numbers.
+    /// Returns the numbers.
     #[must_use]
-    pub fn values(&self) -> &[f32; DIMENSIONS] {
+    pub fn values(&self) -> &[f32] {
         &self.0
     }
 
-    /// The Euclidean distance to another embedding of the same model: smaller is more alike, 0 is equal.
+    /// Returns the Euclidean distance to another embedding of the same model: smaller is more alike, 0 is equal.
+    ///
+    /// # Panics
+    /// If one has not the dimensions that the search is compiled for ([`Gallery::holds`](crate::Gallery::holds)).
     #[must_use]
     pub fn distance(&self, other: &Self) -> f32 {
-        squared_distance(&self.0, &other.0).sqrt()
+        squared_distance(self.array(), other.array()).sqrt()
     }
 
-    /// The numbers as 512 bytes, little-endian, as the stores keep them.
+    /// Returns the numbers as the search takes them.
+    pub(crate) fn array(&self) -> &[f32; DIMENSIONS] {
+        self.values().try_into().expect("`Gallery::holds` was asked about the model")
+    }
+
+    /// Returns the numbers as bytes, four each, little-endian, as the stores keep them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|v| v.to_le_bytes()).collect()
     }
 
-    /// Returns the embedding that [`to_bytes`](Self::to_bytes) wrote.
+    /// Returns the embedding that [`to_bytes`](Self::to_bytes) wrote, of whatever model. [`ModelId::read_embedding`] also
+    /// checks how many numbers there are.
     ///
     /// # Errors
-    /// [`InvalidEmbedding`] where the bytes are not 512 or hold a number that is not finite.
+    /// [`InvalidEmbedding::Bytes`] or [`InvalidEmbedding::NotFinite`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidEmbedding> {
         let (words, rest) = bytes.as_chunks::<4>();
         if !rest.is_empty() {
-            return Err(InvalidEmbedding);
+            return Err(InvalidEmbedding::Bytes(bytes.len()));
         }
         Self::new(&words.iter().map(|w| f32::from_le_bytes(*w)).collect::<Vec<_>>())
     }
@@ -111,21 +133,60 @@ impl fmt::Debug for Embedding {
     }
 }
 
-/// Names the model that made an embedding, for instance `dlib-resnet-v1`. Embeddings of two models are never compared.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ModelId(String);
+/// Names the model that made an embedding, for instance `dlib-resnet-v1`, and says how many numbers its embeddings have.
+/// Embeddings of two models are never compared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ModelId {
+    name: String,
+    dimensions: usize,
+}
 
 impl ModelId {
-    /// The model of this name.
+    /// Returns the model of this name, whose embeddings have this many numbers.
     #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
+    pub fn new(name: impl Into<String>, dimensions: usize) -> Self {
+        Self { name: name.into(), dimensions }
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// Returns how many numbers an embedding of this model has.
+    #[must_use]
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    /// Returns how many bytes [`Embedding::to_bytes`] makes of an embedding of this model.
+    #[must_use]
+    pub fn embedding_bytes(&self) -> usize {
+        self.dimensions * size_of::<f32>()
+    }
+
+    /// Returns the embedding of this model that these numbers are.
+    ///
+    /// # Errors
+    /// [`InvalidEmbedding`].
+    pub fn embedding(&self, values: &[f32]) -> Result<Embedding, InvalidEmbedding> {
+        self.check(Embedding::new(values)?)
+    }
+
+    /// Returns the embedding of this model that [`Embedding::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`InvalidEmbedding`].
+    pub fn read_embedding(&self, bytes: &[u8]) -> Result<Embedding, InvalidEmbedding> {
+        self.check(Embedding::from_bytes(bytes)?)
+    }
+
+    fn check(&self, embedding: Embedding) -> Result<Embedding, InvalidEmbedding> {
+        match embedding.0.len() {
+            found if found == self.dimensions => Ok(embedding),
+            found => Err(InvalidEmbedding::Dimensions { model: self.name.clone(), expected: self.dimensions, found }),
+        }
     }
 }
 
@@ -134,7 +195,7 @@ impl ModelId {
 pub struct PhotoDigest([u8; 32]);
 
 impl PhotoDigest {
-    /// The digest of these bytes.
+    /// Returns the digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
@@ -157,7 +218,7 @@ pub enum PhotoFormat {
 }
 
 impl PhotoFormat {
-    /// The file extension, without a dot.
+    /// Returns the file extension, without a dot.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -175,7 +236,7 @@ pub struct Face {
     pub face_box: FaceBox,
     /// What it looks like.
     pub embedding: Embedding,
-    /// The aligned face as a JPEG of 150 x 150 pixels, where the scan was for an enrolment.
+    /// The aligned face as a JPEG of 150 x 150 pixels, if the scan was for an enrolment.
     pub crop: Option<Bytes>,
 }
 

@@ -2,24 +2,24 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use attendance_matching::{Nearest, Packed, nearest};
+use attendance_matching::{DIMENSIONS, Nearest, Packed, nearest};
 use serde::{Serialize, Serializer};
 
 use crate::ports::{Change, GalleryVersion};
-use crate::{DIMENSIONS, Embedding, Roster, StudentId};
+use crate::{Embedding, ModelId, Roster, StudentId};
 
 /// The largest distance that is a match. Finite and greater than zero.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Tolerance(f32);
 
 impl Tolerance {
-    /// Returns the tolerance, or `None` where the number is not finite or not greater than zero.
+    /// Returns the tolerance, or `None` if the number is not finite or not greater than zero.
     #[must_use]
     pub fn new(distance: f32) -> Option<Self> {
         (distance.is_finite() && distance > 0.0).then_some(Self(distance))
     }
 
-    /// The distance.
+    /// Returns the distance.
     #[must_use]
     pub fn distance(self) -> f32 {
         self.0
@@ -67,13 +67,13 @@ pub struct Match {
 /// The answer to "who is this?".
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
-    /// The student, where the nearest is within the tolerance.
+    /// The student, if the nearest is within the tolerance.
     pub label: Label,
-    /// The distance to the nearest embedding of anyone, also for an unknown face; `None` where nobody is enrolled.
+    /// The distance to the nearest embedding of anyone, also for an unknown face; `None` if nobody is enrolled.
     pub distance: Option<f32>,
 }
 
-/// A distance as clients see it: rounded to 4 decimals.
+/// Returns a distance as clients see it: rounded to 4 decimals.
 #[must_use]
 pub fn rounded(distance: f32) -> f64 {
     (f64::from(distance) * 1e4).round() / 1e4
@@ -98,7 +98,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// The parts of a segment whose enrolment `keep` wants.
+    /// Returns the parts of a segment whose enrolment `keep` wants.
     fn of(segment: &Segment, keep: impl Fn(u128) -> bool) -> Self {
         let mut parts = Self::default();
         let each = segment.enrollments.iter().zip(&segment.students).zip(segment.vectors.rows());
@@ -120,10 +120,11 @@ impl Parts {
     }
 }
 
-/// Everybody who is enrolled, in memory, as of one [`GalleryVersion`].
+/// Everybody who is enrolled, in memory, as of one [`GalleryVersion`], with embeddings of one model that it
+/// [`holds`](Self::holds); those of another number of dimensions panic.
 ///
 /// It is a value: a change makes a new one that shares all untouched segments with the old one, so a recognition that
-/// runs meanwhile keeps what it started with. 512 bytes a face for the numbers, 70 that make the search fast, and 32 for
+/// runs meanwhile keeps what it started with. 512 bytes per face for the numbers, 70 that make the search fast, and 32 for
 /// its student and enrolment.
 #[derive(Clone, Default)]
 pub struct Gallery {
@@ -132,13 +133,19 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// The version of the store that this gallery shows.
+    /// Whether a gallery can hold embeddings of this model: the search is compiled for one number of dimensions.
+    #[must_use]
+    pub fn holds(model: &ModelId) -> bool {
+        model.dimensions() == DIMENSIONS
+    }
+
+    /// Returns the version of the store that this gallery shows.
     #[must_use]
     pub fn version(&self) -> &GalleryVersion {
         &self.version
     }
 
-    /// How many embeddings there are.
+    /// Returns how many embeddings there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.segments.iter().map(|s| s.enrollments.len()).sum()
@@ -150,7 +157,7 @@ impl Gallery {
         self.len() == 0
     }
 
-    /// The gallery after these changes, at `version`. An enrolment that is here already is not added again, and
+    /// Returns the gallery after these changes, at `version`. An enrolment that is here already is not added again, and
     /// removing one that is not here does nothing, so changes may be applied twice.
     #[must_use]
     pub fn with_changes(&self, changes: Vec<Change>, version: GalleryVersion) -> Self {
@@ -177,14 +184,14 @@ impl Gallery {
                 if parts.vectors.len() == SEGMENT {
                     next.segments.push(std::mem::take(parts).pack());
                 }
-                parts.push(id.0, student.clone(), *embedding.values());
+                parts.push(id.0, student.clone(), *embedding.array());
             }
         }
         next.segments.extend(open.map(Parts::pack));
         next
     }
 
-    /// The part of the gallery that holds the students of the roster, and nobody else.
+    /// Returns the part of the gallery that holds the students of the roster, and nobody else.
     #[must_use]
     pub fn among(&self, roster: &Roster) -> Self {
         let mut parts = Parts::default();
@@ -198,16 +205,16 @@ impl Gallery {
         Self { version: self.version.clone(), segments }
     }
 
-    /// The nearest student, or `None` where nobody is enrolled. Several embeddings of one student count as one
+    /// Returns the nearest student, or `None` if nobody is enrolled. Several embeddings of one student count as one
     /// candidate: the nearest.
     #[must_use]
     pub fn nearest(&self, embedding: &Embedding) -> Option<Match> {
-        let found = nearest(self.segments.iter().map(|s| &s.vectors), embedding.values())?;
+        let found = nearest(self.segments.iter().map(|s| &s.vectors), embedding.array())?;
         let Nearest { segment, row, squared_distance } = found;
         Some(Match { student: self.segments[segment].students[row].clone(), distance: squared_distance.sqrt() })
     }
 
-    /// Who this is, at this tolerance.
+    /// Returns who this is, at this tolerance.
     #[must_use]
     pub fn identify(&self, embedding: &Embedding, tolerance: Tolerance) -> Identity {
         match self.nearest(embedding) {
@@ -219,7 +226,7 @@ impl Gallery {
         }
     }
 
-    /// Takes the last segment apart, where it has room.
+    /// Takes the last segment apart if it has room.
     fn take_open(&mut self) -> Parts {
         let last = self.segments.pop_if(|last| last.enrollments.len() < SEGMENT);
         last.map(|last| Parts::of(&last, |_| true)).unwrap_or_default()

@@ -16,17 +16,21 @@ pub struct GalleryCache {
 }
 
 impl GalleryCache {
-    /// An empty cache over this store, for embeddings of this model.
+    /// Returns an empty cache over this store, for embeddings of this model.
+    ///
+    /// # Panics
+    /// If the search is not compiled for the model's dimensions ([`Gallery::holds`]).
     #[must_use]
     pub fn new(store: Arc<dyn GalleryStore>, model: ModelId) -> Self {
+        assert!(Gallery::holds(&model), "no search for the {} dimensions of {}", model.dimensions(), model.as_str());
         Self { store, model, gallery: ArcSwap::default(), refresh: Mutex::new(()) }
     }
 
-    /// The gallery with everything that any process acknowledged before this call. Costs one small read where nothing
+    /// Returns the gallery with everything that any process acknowledged before this call. Costs one small read if nothing
     /// changed.
     ///
     /// # Errors
-    /// [`StoreError`] where the store does not answer: an old gallery is never passed off as the current one.
+    /// [`StoreError`] if the store does not answer: an old gallery is never passed off as the current one.
     pub async fn current(&self) -> Result<Arc<Gallery>, StoreError> {
         let mut known = self.gallery.load_full();
         let mut refresh = None;

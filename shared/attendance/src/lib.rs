@@ -38,9 +38,7 @@ pub use event::{
     Attempt, AttemptOutcome, Context, Event, EventId, EventStatus, InvalidContext, NextStep, Report, ReportStatus,
     Wakeup,
 };
-pub use face::{
-    DIMENSIONS, Embedding, Face, FaceBox, FrameSize, InvalidEmbedding, ModelId, PhotoDigest, PhotoFormat, Scan,
-};
+pub use face::{Embedding, Face, FaceBox, FrameSize, InvalidEmbedding, ModelId, PhotoDigest, PhotoFormat, Scan};
 pub use gallery::{Gallery, Identity, Label, Match, Tolerance, rounded};
 pub use gallery_cache::GalleryCache;
 pub use message::Message;

@@ -6,7 +6,7 @@ use attendance::ports::{
     Change, Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryCounts, GalleryStore, GalleryVersion,
     StoreError,
 };
-use attendance::{Embedding, ModelId, PhotoDigest, StudentId};
+use attendance::{ModelId, PhotoDigest, StudentId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::connections::{Commit, Connections, blocking, millis, store_error};
@@ -267,7 +267,7 @@ fn changes(db: &Connection, since: u64, model: &ModelId) -> Result<(Vec<Change>,
     while let Some(row) = rows.next().map_err(store_error)? {
         let next = EnrollmentId(u128::from_be_bytes(row.get(0).map_err(store_error)?));
         let bytes = row.get_ref(2).and_then(|value| Ok(value.as_blob()?)).map_err(store_error)?;
-        let embedding = Embedding::from_bytes(bytes).map_err(StoreError::damaged)?;
+        let embedding = model.read_embedding(bytes).map_err(StoreError::damaged)?;
         match changes.last_mut() {
             Some(Change::Add { id, embeddings, .. }) if *id == next => embeddings.push(embedding),
             _ => {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use attendance::ports::{
-    Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, EventStore, GalleryStore, GalleryVersion, StoreError,
+    Change, Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, EventStore, GalleryStore, GalleryVersion, StoreError,
 };
 use attendance::{Embedding, Entries, EventStatus, ModelId, PhotoDigest, PhotoFormat, StudentId, Timestamp};
 use attendance_embedded::{Database, OpenError};
@@ -33,7 +33,7 @@ fn enrollment(name: &str, photo: &str, format: PhotoFormat) -> Enrollment {
         digest: PhotoDigest::of(&bytes),
         origin: EnrollmentOrigin::Direct,
         photo: Some((format, bytes)),
-        model: ModelId::new("model-a"),
+        model: ModelId::new("model-a", 128),
         faces: vec![
             (face(0, 0.123).embedding(), None),
             (face(1, 0.0).embedding(), Some(Bytes::from(format!("crop {photo}")))),
@@ -156,6 +156,40 @@ async fn a_removal_that_was_cut_short_is_finished_by_a_repeat() {
     assert_eq!(files(data.path()), BTreeSet::new());
 }
 
+#[tokio::test]
+async fn embeddings_of_the_first_schema_are_read_and_those_of_another_model_are_kept() {
+    let data = TempDir::new().expect("a folder");
+    let first = Connection::open(data.path().join("attendance.db")).expect("opened");
+    first.execute_batch(include_str!("../src/migrations/0001.sql")).expect("the first schema");
+    first.pragma_update(None, "user_version", 1).expect("set");
+    let stored = face(3, 0.25).embedding();
+    first
+        .execute_batch(
+            "INSERT INTO enrollment VALUES (1, x'000102030405060708090a0b0c0d0e0f', 'siswaA', 'd', NULL, 'model-a', 1, 0);
+             UPDATE gallery SET seq = 1, encodings = 1, labels = 1",
+        )
+        .expect("enrolled");
+    first.execute("INSERT INTO embedding VALUES (1, 0, ?1, 0)", [stored.to_bytes()]).expect("stored");
+    drop(first);
+
+    let gallery = open(data.path()).gallery();
+    let model = ModelId::new("model-a", 128);
+    let (changes, _) = gallery.changes(&GalleryVersion::default(), &model).await.expect("changes");
+    let [Change::Add { embeddings, .. }] = &changes[..] else { panic!("one enrolment, not {changes:?}") };
+    assert_eq!(*embeddings, [stored]);
+    // Another model's embeddings have another length.
+    let long = ModelId::new("model-b", 512);
+    let faces = vec![(Embedding::new(&[0.5; 512]).expect("finite"), None)];
+    let other = Enrollment { model: long.clone(), faces, ..enrollment("siswaB", "b", PhotoFormat::Jpeg) };
+    gallery.enroll(other).await.expect("enrolled");
+    let (changes, _) = gallery.changes(&GalleryVersion::default(), &long).await.expect("changes");
+    let [Change::Add { embeddings, .. }] = &changes[..] else { panic!("one enrolment, not {changes:?}") };
+    assert_eq!(embeddings[0].values().len(), 512);
+    // A row that is not as long as its model's embeddings is damage.
+    let changes = gallery.changes(&GalleryVersion::default(), &ModelId::new("model-b", 128)).await;
+    assert!(matches!(changes, Err(StoreError::Damaged(_))), "{changes:?}");
+}
+
 #[test]
 fn a_newer_database_is_refused_and_left_alone() {
     let data = TempDir::new().expect("a folder");
@@ -201,7 +235,7 @@ async fn undecodable_rows_are_damage() {
             let nan: &[&dyn rusqlite::ToSql] = if statement.parameter_count() == 1 { &[&nan] } else { &[] };
             statement.execute(nan).expect("damaged");
         }
-        let changes = database.gallery().changes(&GalleryVersion::default(), &ModelId::new("model-a")).await;
+        let changes = database.gallery().changes(&GalleryVersion::default(), &ModelId::new("model-a", 128)).await;
         assert!(matches!(changes, Err(StoreError::Damaged(_))), "{changes:?}");
     }
 }
@@ -323,7 +357,7 @@ async fn a_hundred_thousand_embeddings_load_quickly_and_follow_cheaply() {
     for n in 0..ALL / 100 {
         let faces = (0..100)
             .map(|i| {
-                let mut values = [0.01; attendance::DIMENSIONS];
+                let mut values = [0.01; 128];
                 values[i] = n as f32;
                 (Embedding::new(&values).expect("finite"), None)
             })
@@ -332,7 +366,7 @@ async fn a_hundred_thousand_embeddings_load_quickly_and_follow_cheaply() {
             Enrollment { photo: None, faces, ..enrollment(&format!("s{n}"), &format!("rows {n}"), PhotoFormat::Jpeg) };
         gallery.enroll(imported).await.expect("enrolled");
     }
-    let model = ModelId::new("model-a");
+    let model = ModelId::new("model-a", 128);
     let started = Instant::now();
     let (changes, version) = gallery.changes(&GalleryVersion::default(), &model).await.expect("changes");
     let loaded = started.elapsed();

@@ -7,7 +7,7 @@ use crate::embedders::Embedder;
 use crate::embedders::dlib_resnet::DlibResnet;
 
 /// The model that [`load`] reads.
-pub(crate) const MODEL: ModelName = ModelName::Embedder;
+pub(crate) const MODEL: ModelName = ModelName::EMBEDDER;
 
 /// Returns the embedder, read from `models`.
 ///

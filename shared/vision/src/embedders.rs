@@ -9,7 +9,7 @@ use crate::VisionError;
 
 /// Describes an aligned face.
 pub(crate) trait Embedder: Send + Sync {
-    /// Returns the model's id: embeddings of two models are never compared.
+    /// Returns the model's id, with its dimensions: embeddings of two models are never compared.
     fn model(&self) -> &ModelId;
 
     /// Returns the embedding of a chip of [`CHIP_SIDE`](crate::chip::CHIP_SIDE) pixels a side, RGB.

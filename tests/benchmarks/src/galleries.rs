@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use attendance::ports::{Change, EnrollmentId, GalleryVersion};
-use attendance::{DIMENSIONS, Embedding, Gallery, StudentId};
+use attendance::{Embedding, Gallery, StudentId};
 use clap::Args;
 
+/// Numbers in an embedding of the model in use.
+const DIMENSIONS: usize = 128;
 const SEED: u64 = 20_240_229;
 /// The bytes of one embedding.
 const EMBEDDING: usize = DIMENSIONS * 4;

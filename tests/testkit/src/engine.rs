@@ -2,8 +2,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use attendance::ports::{FaceEngine, Purpose, ScanError};
-use attendance::{DIMENSIONS, Embedding, Face, FaceBox, FrameSize, ModelId, PhotoFormat, Scan};
+use attendance::{Embedding, Face, FaceBox, FrameSize, ModelId, PhotoFormat, Scan};
 use bytes::Bytes;
+
+/// Numbers in a made-up embedding.
+const DIMENSIONS: usize = 128;
 
 /// A face in a made-up picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,7 +56,7 @@ pub struct FakeEngine {
 
 impl Default for FakeEngine {
     fn default() -> Self {
-        Self { model: ModelId::new("fake-v1"), scans: AtomicUsize::new(0) }
+        Self { model: ModelId::new("fake-v1", DIMENSIONS), scans: AtomicUsize::new(0) }
     }
 }
 

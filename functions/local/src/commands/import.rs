@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use attendance::ports::{Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryStore};
-use attendance::{Clock, DIMENSIONS, Embedding, Environment, ModelId, PhotoDigest, StudentId, SystemClock};
-use attendance_models::EMBEDDING_MODEL;
+use attendance::{Clock, Embedding, Environment, ModelId, PhotoDigest, StudentId, SystemClock};
+use attendance_models::embedding_model;
 use clap::Args;
 
 use crate::adapters::Adapters;
 use crate::places::Places;
 
-/// The largest file: a thousand embeddings and a generous header. A student has a handful.
-const MAX_BYTES: u64 = 1000 * DIMENSIONS as u64 * 8 + 65536;
+/// The most embeddings in a file. A student has a handful.
+const MAX_EMBEDDINGS: u64 = 1000;
+/// The longest header.
+const MAX_HEADER: u64 = 65536;
 
 /// The arguments of `import`.
 #[derive(Args)]
@@ -54,24 +56,28 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
 async fn import(gallery: &dyn GalleryStore, path: &Path) -> Result<(StudentId, Enrolled)> {
     let stem = path.file_stem().and_then(|s| s.to_str()).context("the file's name is no text")?;
     let student = StudentId::parse(stem)?;
-    ensure!(std::fs::metadata(path)?.len() <= MAX_BYTES, "the file is larger than a thousand embeddings");
+    let model = embedding_model();
+    let max_bytes = MAX_EMBEDDINGS * model.dimensions() as u64 * 8 + MAX_HEADER;
+    ensure!(std::fs::metadata(path)?.len() <= max_bytes, "the file is larger than a thousand embeddings");
     let bytes = std::fs::read(path)?;
-    let faces = parse_npy(&bytes)?.into_iter().map(|embedding| (embedding, None)).collect();
+    let faces = parse_npy(&bytes, &model)?.into_iter().map(|embedding| (embedding, None)).collect();
     let enrollment = Enrollment {
         id: EnrollmentId::generate(),
         student: student.clone(),
         digest: PhotoDigest::of(&bytes),
         origin: EnrollmentOrigin::Direct,
         photo: None,
-        model: ModelId::new(EMBEDDING_MODEL),
+        model,
         faces,
         at: SystemClock.now(),
     };
     Ok((student, gallery.enroll(enrollment).await?))
 }
 
-/// The embeddings in a NumPy file (format 1 to 3): little-endian float64 or float32, C order, shape (n, 128) or (128,).
-fn parse_npy(bytes: &[u8]) -> Result<Vec<Embedding>> {
+/// Returns the embeddings in a NumPy file (format 1 to 3): little-endian float64 or float32, C order, shape
+/// (n, dimensions) or (dimensions,).
+fn parse_npy(bytes: &[u8], model: &ModelId) -> Result<Vec<Embedding>> {
+    let dimensions = model.dimensions();
     let (Some((b"\x93NUMPY", [major, _, rest @ ..])), 1..=3) =
         (bytes.split_first_chunk::<6>(), bytes.get(6).copied().unwrap_or_default())
     else {
@@ -100,16 +106,17 @@ fn parse_npy(bytes: &[u8]) -> Result<Vec<Embedding>> {
     };
     let shape = header.split_once("'shape':(").and_then(|(_, rest)| rest.split_once(')')).map(|(shape, _)| shape);
     let sides: Vec<&str> = shape.unwrap_or_default().split(',').filter(|side| !side.is_empty()).collect();
+    let is_row = |side: &str| side.parse() == Ok(dimensions);
     let rows = match sides[..] {
-        [rows, "128"] => rows.parse().context("its shape must be (n, 128)")?,
-        ["128"] => 1,
-        _ => bail!("its shape must be (n, 128)"),
+        [rows, side] if is_row(side) => rows.parse().with_context(|| format!("its shape must be (n, {dimensions})"))?,
+        [side] if is_row(side) => 1,
+        _ => bail!("its shape must be (n, {dimensions})"),
     };
     ensure!(rows > 0, "it holds no embedding");
-    ensure!(DIMENSIONS.checked_mul(rows) == Some(values.len()), "its data does not fit its shape");
+    ensure!(dimensions.checked_mul(rows) == Some(values.len()), "its data does not fit its shape");
     values
-        .chunks_exact(DIMENSIONS)
-        .map(|row| Embedding::new(row).context("it holds a number that is not finite"))
+        .chunks_exact(dimensions)
+        .map(|row| model.embedding(row).context("it holds a number that is not finite"))
         .collect()
 }
 
@@ -126,14 +133,18 @@ mod tests {
         bytes
     }
 
+    fn parse(bytes: &[u8]) -> Result<Vec<Embedding>> {
+        parse_npy(bytes, &embedding_model())
+    }
+
     #[test]
     fn reads_float64_and_float32() {
         let doubles: Vec<u8> = (0..256).flat_map(|i| (f64::from(i) / 256.0).to_le_bytes()).collect();
-        let rows = parse_npy(&npy("<f8", "2, 128", &doubles)).unwrap();
+        let rows = parse(&npy("<f8", "2, 128", &doubles)).unwrap();
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[1].values()[127], 255.0 / 256.0);
         let floats: Vec<u8> = (0..128).flat_map(|i| (i as f32).to_le_bytes()).collect();
-        assert_eq!(parse_npy(&npy("<f4", "128,", &floats)).unwrap()[0].values()[5], 5.0);
+        assert_eq!(parse(&npy("<f4", "128,", &floats)).unwrap()[0].values()[5], 5.0);
     }
 
     #[test]
@@ -151,7 +162,7 @@ mod tests {
             npy("<f8", "1, 128", &zeros[..1020]),
             npy("<f8", "1, 128", &f64::NAN.to_le_bytes().repeat(128)),
         ] {
-            parse_npy(&bytes).expect_err("refused");
+            parse(&bytes).expect_err("refused");
         }
     }
 }

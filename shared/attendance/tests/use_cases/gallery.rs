@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use attendance::ports::{Change, EnrollmentId, GalleryVersion};
-use attendance::{DIMENSIONS, Embedding, Gallery, Identity, Label, Match, Roster, StudentId, Tolerance};
+use attendance::{Embedding, Gallery, Identity, Label, Match, Roster, StudentId, Tolerance};
+use attendance_matching::DIMENSIONS;
 use proptest::prelude::*;
 
 use crate::school::student;

@@ -1,5 +1,5 @@
 use attendance::ports::{Change, GalleryVersion, StoreError};
-use attendance::{DIMENSIONS, Embedding, ModelId, StudentId};
+use attendance::{ModelId, StudentId};
 use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
 
@@ -66,7 +66,7 @@ impl DynamoGallery {
                     changes.push(Change::Remove { id: parse_hex(&from_row::<GoneRow>(row)?.id)? });
                 }
             } else if text(&row, "model")? == model.as_str() {
-                changes.push(addition(row)?);
+                changes.push(addition(row, model)?);
             }
         }
         Ok(changes)
@@ -75,14 +75,14 @@ impl DynamoGallery {
     /// The model's snapshot; `None` if there is none that can be used.
     pub(super) async fn snapshot(&self, model: &ModelId) -> Result<Option<Snapshot>, StoreError> {
         let Some((_, bytes)) = self.bucket.get(&snapshot::key(model)).await? else { return Ok(None) };
-        match Snapshot::decode(&bytes) {
-            Ok(snapshot) if snapshot.model == *model && snapshot.version.0.len() == SHARDS => Ok(Some(snapshot)),
+        match Snapshot::decode(&bytes, model) {
+            Ok(snapshot) if snapshot.version.0.len() == SHARDS => Ok(Some(snapshot)),
             Ok(_) => {
-                tracing::error!(model = model.as_str(), "the snapshot is of another model or layout and is not used");
+                tracing::error!(model = model.as_str(), "the snapshot has another number of shards and is not used");
                 Ok(None)
             }
             Err(error) => {
-                tracing::error!(model = model.as_str(), %error, "the snapshot is damaged and is not used");
+                tracing::error!(model = model.as_str(), %error, "the snapshot is damaged or of another model and is not used");
                 Ok(None)
             }
         }
@@ -90,12 +90,13 @@ impl DynamoGallery {
 }
 
 /// The change that a picture's row stands for.
-fn addition(row: Row) -> Result<Change, StoreError> {
+fn addition(row: Row, model: &ModelId) -> Result<Change, StoreError> {
     let face: FaceRow = from_row(row)?;
-    let vectors = face.vectors.chunks(4 * DIMENSIONS);
+    let vectors = face.vectors.chunks(model.embedding_bytes());
+    let embeddings = vectors.map(|vector| model.read_embedding(vector)).collect::<Result<_, _>>();
     Ok(Change::Add {
         id: parse_hex(&face.id)?,
         student: StudentId::parse(&face.student).map_err(StoreError::damaged)?,
-        embeddings: vectors.map(Embedding::from_bytes).collect::<Result<_, _>>().map_err(StoreError::damaged)?,
+        embeddings: embeddings.map_err(StoreError::damaged)?,
     })
 }

@@ -9,7 +9,7 @@
 //! 4   number of enrolments      then each:
 //!       16  enrolment id
 //!        1  length of the student id, then the id in ASCII
-//!        2  number of embeddings, then 512 bytes each: 128 floats
+//!        2  number of embeddings, then 4 bytes each for as many floats as the model's embeddings have
 //! 32  SHA-256 of all before
 //! ```
 //!
@@ -17,13 +17,12 @@
 //! from the beginning lead to the same gallery.
 
 use attendance::ports::{Change, EnrollmentId, GalleryVersion};
-use attendance::{DIMENSIONS, Embedding, ModelId, StudentId};
+use attendance::{Embedding, ModelId, StudentId};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 8] = b"ATTGAL\x00\x01";
 const CHECKSUM: usize = 32;
-const EMBEDDING: usize = DIMENSIONS * 4;
 
 /// Everybody enrolled with one model, as of a version.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +54,7 @@ impl Snapshot {
 
     pub(super) fn encode(&self) -> Bytes {
         let vectors: usize = self.enrollments.iter().map(|(_, _, embeddings)| embeddings.len()).sum();
-        let mut out = Vec::with_capacity(vectors * EMBEDDING + self.enrollments.len() * 64 + 1024);
+        let mut out = Vec::with_capacity(vectors * self.model.embedding_bytes() + self.enrollments.len() * 64 + 1024);
         out.extend_from_slice(MAGIC);
         put_size::<u16>(&mut out, self.model.as_str().len());
         out.extend_from_slice(self.model.as_str().as_bytes());
@@ -78,8 +77,8 @@ impl Snapshot {
         out.into()
     }
 
-    /// The snapshot that [`encode`](Self::encode) wrote.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, InvalidSnapshot> {
+    /// Returns the snapshot of this model that [`encode`](Self::encode) wrote.
+    pub(super) fn decode(bytes: &[u8], model: &ModelId) -> Result<Self, InvalidSnapshot> {
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(InvalidSnapshot("is too short"))?;
         if Sha256::digest(body).as_slice() != checksum {
             return Err(InvalidSnapshot("has another checksum than it says"));
@@ -89,15 +88,17 @@ impl Snapshot {
             return Err(InvalidSnapshot("is of another format"));
         }
         let length = usize::from(u16::from_le_bytes(rest.array()?));
-        let model = ModelId::new(rest.text(length)?);
+        if rest.text(length)? != model.as_str() {
+            return Err(InvalidSnapshot("is of another model"));
+        }
         let shards = u16::from_le_bytes(rest.array()?);
         let version = (0..shards).map(|_| Ok(u64::from_le_bytes(rest.array()?))).collect::<Result<_, _>>()?;
         let count = u32::from_le_bytes(rest.array()?);
-        let enrollments = (0..count).map(|_| rest.enrollment()).collect::<Result<_, _>>()?;
+        let enrollments = (0..count).map(|_| rest.enrollment(model)).collect::<Result<_, _>>()?;
         if !rest.0.is_empty() {
             return Err(InvalidSnapshot("has bytes behind its end"));
         }
-        Ok(Self { model, version: GalleryVersion(version), enrollments })
+        Ok(Self { model: model.clone(), version: GalleryVersion(version), enrollments })
     }
 }
 
@@ -150,18 +151,19 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(size)?).map_err(|_| InvalidSnapshot("has a name that is no text"))
     }
 
-    fn enrollment(&mut self) -> Result<(EnrollmentId, StudentId, Vec<Embedding>), InvalidSnapshot> {
+    fn enrollment(&mut self, model: &ModelId) -> Result<(EnrollmentId, StudentId, Vec<Embedding>), InvalidSnapshot> {
         let id = EnrollmentId(u128::from_le_bytes(self.array()?));
         let [length] = self.array()?;
         let student = StudentId::parse(self.text(usize::from(length))?)
             .map_err(|_| InvalidSnapshot("has a student id that is none"))?;
         let count = u16::from_le_bytes(self.array()?);
-        let embeddings = (0..count).map(|_| self.embedding()).collect::<Result<_, _>>()?;
+        let embeddings = (0..count).map(|_| self.embedding(model)).collect::<Result<_, _>>()?;
         Ok((id, student, embeddings))
     }
 
-    fn embedding(&mut self) -> Result<Embedding, InvalidSnapshot> {
-        Embedding::from_bytes(self.take(EMBEDDING)?).map_err(|_| InvalidSnapshot("has an embedding that is none"))
+    fn embedding(&mut self, model: &ModelId) -> Result<Embedding, InvalidSnapshot> {
+        let bytes = self.take(model.embedding_bytes())?;
+        model.read_embedding(bytes).map_err(|_| InvalidSnapshot("has an embedding that is none"))
     }
 }
 
@@ -169,11 +171,15 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
+    fn model() -> ModelId {
+        ModelId::new("model-a", 128)
+    }
+
     fn snapshot() -> Snapshot {
         let student = |name| StudentId::parse(name).unwrap();
-        let embedding = |value| Embedding::new(&[value; DIMENSIONS]).unwrap();
+        let embedding = |value| Embedding::new(&[value; 128]).unwrap();
         Snapshot {
-            model: ModelId::new("model-a"),
+            model: model(),
             version: GalleryVersion(vec![3, 0, u64::MAX]),
             enrollments: vec![
                 (EnrollmentId(7), student("siswaA"), vec![embedding(0.5), embedding(-1.25)]),
@@ -185,7 +191,17 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for snapshot in [snapshot(), Snapshot { enrollments: Vec::new(), ..snapshot() }] {
-            assert_eq!(Snapshot::decode(&snapshot.encode()), Ok(snapshot));
+            assert_eq!(Snapshot::decode(&snapshot.encode(), &model()), Ok(snapshot));
+        }
+    }
+
+    #[test]
+    fn another_model_and_other_dimensions_are_refused() {
+        let bytes = snapshot().encode();
+        let error = Snapshot::decode(&bytes, &ModelId::new("model-b", 128)).unwrap_err();
+        assert_eq!(error.to_string(), "a snapshot is of another model");
+        for dimensions in [64, 127, 192, 512] {
+            assert!(Snapshot::decode(&bytes, &ModelId::new("model-a", dimensions)).is_err(), "{dimensions}");
         }
     }
 
@@ -201,8 +217,8 @@ mod tests {
         for index in 0..bytes.len() {
             let mut damaged = bytes.to_vec();
             damaged[index] ^= 0x10;
-            assert!(Snapshot::decode(&damaged).is_err(), "byte {index}");
-            assert!(Snapshot::decode(&bytes[..index]).is_err(), "cut at {index}");
+            assert!(Snapshot::decode(&damaged, &model()).is_err(), "byte {index}");
+            assert!(Snapshot::decode(&bytes[..index], &model()).is_err(), "cut at {index}");
         }
     }
 
@@ -212,7 +228,7 @@ mod tests {
         let body = &good[..good.len() - CHECKSUM];
         for nonsense in [&body[..40], &b"ATTGAL\x00\x02"[..], b"", &[body, b"x"].concat()] {
             let bytes = [nonsense, Sha256::digest(nonsense).as_slice()].concat();
-            assert!(Snapshot::decode(&bytes).is_err());
+            assert!(Snapshot::decode(&bytes, &model()).is_err());
         }
     }
 }

@@ -26,7 +26,7 @@ fn enrollment(name: &str, photo: &str) -> Enrollment {
         digest: PhotoDigest::of(&bytes),
         origin: EnrollmentOrigin::Direct,
         photo: Some((PhotoFormat::Jpeg, bytes)),
-        model: ModelId::new("model-a"),
+        model: ModelId::new("model-a", 128),
         faces: vec![(face(1, 0.0).embedding(), Some(Bytes::from_static(b"crop")))],
         at: Timestamp::from_millis(1_700_000_000_000),
     }

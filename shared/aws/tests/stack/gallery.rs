@@ -13,7 +13,7 @@ use crate::proxy::Proxy;
 use crate::storage::{aws, fresh, keys, s3, stack};
 
 fn model() -> ModelId {
-    ModelId::new("model-a")
+    ModelId::new("model-a", 128)
 }
 
 fn student(name: &str) -> StudentId {
@@ -125,7 +125,7 @@ async fn a_snapshot_that_is_damaged_or_of_another_model_is_not_used() {
         |key: &'static str, bytes: Vec<u8>| s3.put_object().bucket(&settings.bucket).key(key).body(bytes.into()).send();
     put("snapshots/model-b.gallery", bytes.clone()).await.expect("written");
     let (changes, _) =
-        aws.gallery().changes(&GalleryVersion::default(), &ModelId::new("model-b")).await.expect("changes");
+        aws.gallery().changes(&GalleryVersion::default(), &ModelId::new("model-b", 128)).await.expect("changes");
     assert!(changes.is_empty(), "embeddings of two models are never compared");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -25,7 +25,7 @@ async fn enroll_without_object(settings: &AwsSettings, photo: &str, at: Timestam
         digest,
         origin: EnrollmentOrigin::Direct,
         photo: Some((PhotoFormat::Jpeg, bytes)),
-        model: ModelId::new("model-a"),
+        model: ModelId::new("model-a", 128),
         faces: vec![(face(1, 0.0).embedding(), None)],
         at,
     };

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use attendance::ports::{Enrollment, EnrollmentId, EnrollmentOrigin, GalleryStore};
-use attendance::{DIMENSIONS, Embedding, GalleryCache, ModelId, PhotoDigest, StudentId, Timestamp};
+use attendance::{Embedding, GalleryCache, ModelId, PhotoDigest, StudentId, Timestamp};
 use attendance_aws::Aws;
 
 use crate::proxy::Proxy;
@@ -13,8 +13,7 @@ const PICTURES: usize = 2_000;
 const EACH: usize = 50;
 
 fn enrollment(n: usize) -> Enrollment {
-    let values =
-        |k: usize| std::array::from_fn::<f32, DIMENSIONS, _>(|i| ((n * EACH + k + i * 7919) % 1000) as f32 / 4000.0);
+    let values = |k: usize| std::array::from_fn::<f32, 128, _>(|i| ((n * EACH + k + i * 7919) % 1000) as f32 / 4000.0);
     let name = format!("student-{n}");
     Enrollment {
         id: EnrollmentId::generate(),
@@ -22,7 +21,7 @@ fn enrollment(n: usize) -> Enrollment {
         origin: EnrollmentOrigin::Direct,
         student: StudentId::parse(&name).expect("a valid id"),
         photo: None,
-        model: ModelId::new("model-a"),
+        model: ModelId::new("model-a", 128),
         faces: (0..EACH).map(|k| (Embedding::new(&values(k)).expect("finite"), None)).collect(),
         at: Timestamp::from_millis(1_700_000_000_000),
     }
@@ -38,7 +37,7 @@ async fn a_hundred_thousand_embeddings() {
         let enrolling = chunk.iter().map(|n| store.enroll(enrollment(*n)));
         futures_util::future::try_join_all(enrolling).await.expect("enrolled");
     }
-    let new_cache = || GalleryCache::new(aws.gallery(), ModelId::new("model-a"));
+    let new_cache = || GalleryCache::new(aws.gallery(), ModelId::new("model-a", 128));
     let report = |what: &str, begun: Instant| {
         println!("| {what} | {:.1} ms | {:?} |", begun.elapsed().as_secs_f64() * 1e3, proxy.take_calls());
     };
@@ -47,7 +46,7 @@ async fn a_hundred_thousand_embeddings() {
     assert_eq!(new_cache().current().await.expect("the gallery").len(), PICTURES * EACH);
     report("cold, without a snapshot", begun);
     let begun = Instant::now();
-    let bytes = store.rebuild_snapshot(&ModelId::new("model-a")).await.expect("packed");
+    let bytes = store.rebuild_snapshot(&ModelId::new("model-a", 128)).await.expect("packed");
     report(&format!("packing, {bytes:?} bytes"), begun);
     let (begun, cache) = (Instant::now(), new_cache());
     assert_eq!(cache.current().await.expect("the gallery").len(), PICTURES * EACH);

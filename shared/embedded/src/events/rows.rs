@@ -6,7 +6,7 @@ use attendance::ports::StoreError;
 use attendance::{Attempt, AttemptOutcome, EventId, OutboxEntry, Revision};
 use rusqlite::{Connection, Row, params};
 
-use crate::database::{millis, moment, store_error};
+use crate::connections::{millis, moment, store_error};
 
 /// The columns of [`EventRow`].
 pub(super) const COLUMNS: &str =

@@ -1,7 +1,7 @@
-//! dlib's face recognition ResNet: aligned face to 128 numbers.
+//! dlib's face recognition ResNet.
 
-use attendance::{DIMENSIONS, Embedding, ModelId};
-use attendance_models::EMBEDDING_MODEL;
+use attendance::{Embedding, ModelId};
+use attendance_models::embedding_model;
 use image::RgbImage;
 
 use super::Embedder;
@@ -27,7 +27,7 @@ impl DlibResnet {
     pub(crate) fn parse(onnx: &[u8]) -> Result<Self, VisionError> {
         let network = Network::parse(NAME, onnx)?;
         network.prepare(SHAPE)?;
-        Ok(Self { network, model: ModelId::new(EMBEDDING_MODEL) })
+        Ok(Self { network, model: embedding_model() })
     }
 }
 
@@ -39,6 +39,7 @@ impl Embedder for DlibResnet {
     fn embed(&self, chip: &RgbImage) -> Result<Embedding, VisionError> {
         let outputs = self.network.run(SHAPE, &normalized_planes(chip))?;
         let numbers = outputs.first().map(|output| values(NAME, output)).transpose()?.unwrap_or_default();
-        Embedding::new(numbers).map_err(|_| VisionError::Output { name: NAME, expected: DIMENSIONS })
+        let expected = self.model.dimensions();
+        self.model.embedding(numbers).map_err(|_| VisionError::Output { name: NAME, expected })
     }
 }

@@ -34,7 +34,7 @@ fn student(name: &str) -> StudentId {
 }
 
 fn model() -> ModelId {
-    ModelId::new("model-a")
+    ModelId::new("model-a", 128)
 }
 
 /// An enrolment of this picture, with these people's faces.
@@ -159,7 +159,7 @@ async fn one_picture_may_be_of_two_students(open: Open<dyn GalleryStore>) {
 async fn models_are_kept_apart(open: Open<dyn GalleryStore>) {
     let store = open();
     let mut follower = Follower::of(&store).await;
-    let foreign = Enrollment { model: ModelId::new("model-b"), ..enrollment("siswaA", "a", &[0]) };
+    let foreign = Enrollment { model: ModelId::new("model-b", 128), ..enrollment("siswaA", "a", &[0]) };
     store.enroll(foreign).await.expect("enroll");
     follower.follow(&store).await;
     assert!(follower.seen.is_empty(), "embeddings of two models are never compared");

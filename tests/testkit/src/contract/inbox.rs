@@ -67,7 +67,7 @@ fn enrollment(student: &StudentId, photo: &str, origin: EnrollmentOrigin) -> Enr
         digest: PhotoDigest::of(&bytes),
         origin,
         photo: Some((PhotoFormat::Jpeg, bytes)),
-        model: ModelId::new("model-a"),
+        model: ModelId::new("model-a", 128),
         faces: vec![(face(1, 0.0).embedding(), Some(Bytes::from_static(b"crop")))],
         at: Timestamp::from_millis(1_700_000_000_000),
     }

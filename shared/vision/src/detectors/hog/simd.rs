@@ -87,7 +87,7 @@ mod x86 {
     macro_rules! register {
         ($name:ident, $register:ty, $lanes:literal, $splat:ident, $add:ident, $mul:ident) => {
             #[derive(Clone, Copy)]
-            pub(super) struct $name($register);
+            pub(in crate::detectors::hog) struct $name($register);
 
             impl Vector for $name {
                 const LANES: usize = $lanes;
@@ -139,7 +139,7 @@ mod x86 {
         }
     }
 
-    pub(super) struct Avx2;
+    pub(in crate::detectors::hog) struct Avx2;
 
     impl Instructions for Avx2 {
         type Narrow = Eight;
@@ -151,7 +151,7 @@ mod x86 {
         }
     }
 
-    pub(super) struct Avx512;
+    pub(in crate::detectors::hog) struct Avx512;
 
     impl Instructions for Avx512 {
         type Narrow = Eight;
