@@ -1,4 +1,4 @@
-//! The function that tries events again, as the queue's messages ask for.
+//! The function that handles the queue's wakeups: it tries events again.
 
 mod batch;
 

@@ -1,8 +1,7 @@
 //! The outbox: accepted events, from the cooldown that they take to their end.
 //!
-//! [`OutboxEntry`] and [`Cooldown`] are the rules, [`Entries`] applies them to what an
-//! [`EventStore`](crate::ports::EventStore) holds, [`Deliverer`] makes the tries by a [`RetryPolicy`], and [`Outbox`] is
-//! what a person sees.
+//! [`OutboxEntry`], [`Cooldown`] and [`RetryPolicy`] are the rules. [`Entries`] applies them to what an
+//! [`EventStore`](crate::ports::EventStore) holds, [`Deliverer`] makes the tries, and [`Outbox`] is what a person sees.
 
 mod cooldown;
 mod deliver;

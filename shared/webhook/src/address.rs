@@ -5,22 +5,22 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 /// Why an address is not called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is this link's, a cloud's metadata service, or no single machine's.
+    /// It is link-local, a cloud's metadata service, or not one machine's.
     #[error("link-local, metadata, multicast and reserved addresses are never called")]
     Always,
-    /// It is in a private range or this machine's, which is not allowed here.
+    /// It is private or loopback, which is not allowed here.
     #[error("private and loopback addresses are called only with ATTENDANCE_WEBHOOK_ALLOW_PRIVATE=true")]
     Private,
 }
 
-/// Which addresses may be called.
+/// Says which addresses may be called.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
     pub(crate) allow_private: bool,
 }
 
 impl Policy {
-    /// Returns the address, where it may be called.
+    /// Returns the address if it may be called.
     pub(crate) fn check(self, ip: IpAddr) -> Result<IpAddr, Refused> {
         let kind = match ip {
             IpAddr::V4(ip) => kind_v4(ip),
@@ -42,8 +42,8 @@ enum Kind {
     Never,
 }
 
-/// IANA's special-purpose registry, and the metadata services that lie outside 169.254/16: Azure's 168.63.129.16,
-/// Alibaba's 100.100.100.200, Oracle's 192.0.0.192.
+/// The kind of an address by IANA's special-purpose registry, with the metadata services outside 169.254/16: Azure's
+/// 168.63.129.16, Alibaba's 100.100.100.200, Oracle's 192.0.0.192.
 fn kind_v4(ip: Ipv4Addr) -> Kind {
     match ip.octets() {
         [0 | 224..=255, ..] | [169, 254, ..] | [168, 63, 129, 16] | [100, 100, 100, 200] | [192, 0, 0, 192] => {
@@ -78,7 +78,7 @@ fn kind_v6(ip: Ipv6Addr) -> Kind {
 }
 
 /// The IPv4 address that an IPv6 one stands for: mapped, translated (SIIT, NAT64 by its well-known and its local prefix) or
-/// tunnelled (6to4, Teredo, which hides it by turning every bit over).
+/// tunnelled (6to4, and Teredo, which inverts its bits).
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match ip.segments() {
@@ -92,7 +92,7 @@ fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Looks names up as the system does, and gives only addresses that may be called: what is connected to is what was
+/// Resolves names as the system does, and returns only addresses that may be called. The client connects to what was
 /// checked, whatever the name resolves to a moment later.
 pub(crate) struct Resolver(pub(crate) Policy);
 
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn private_addresses_are_called_with_leave_only() {
+    fn private_addresses_are_called_only_if_allowed() {
         for ip in [
             "127.0.0.1",
             "127.255.0.9",

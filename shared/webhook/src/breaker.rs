@@ -1,14 +1,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Silent tries, one after the other, after which the receiver is left alone.
+/// Consecutive unanswered tries after which the receiver is left alone.
 const PATIENCE: u32 = 5;
-/// For how long it is left alone at first, and at most; it doubles with each probe that stays unanswered.
+/// How long it is left alone at first, and at most. The time doubles with each unanswered probe.
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
-/// Makes a dead receiver cheap: after some tries without any answer the next ones fail at once, until one probe after a rest
-/// is answered. An error status is an answer.
+/// Makes a dead receiver cheap: after some unanswered tries the next ones fail at once, until a probe after a rest is
+/// answered. An error status is an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker(Mutex<State>);
 
@@ -25,7 +25,7 @@ impl Default for State {
     }
 }
 
-/// The leave to make one try.
+/// Permission to make one try.
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     breaker: &'a Breaker,
@@ -33,7 +33,7 @@ pub(crate) struct Pass<'a> {
 }
 
 impl Breaker {
-    /// The leave to make a try now, or `None` while the receiver is left alone.
+    /// Permission to make a try now, or `None` while the receiver is left alone.
     pub(crate) fn enter(&self, now: Instant) -> Option<Pass<'_>> {
         let mut state = self.state();
         match *state {
@@ -52,25 +52,25 @@ impl Breaker {
 }
 
 impl Pass<'_> {
-    /// The receiver answered: tries are free again, also where this one began before the receiver was left alone.
+    /// Records that the receiver answered: tries are free again, even if this one started before the receiver was left alone.
     pub(crate) fn answered(self) {
         *self.breaker.state() = State::default();
     }
 
-    /// The receiver did not answer.
+    /// Records that the receiver did not answer.
     pub(crate) fn silent(mut self, now: Instant) {
         let mut state = self.breaker.state();
         *state = match *state {
             State::Closed { silent } if silent + 1 < PATIENCE => State::Closed { silent: silent + 1 },
             State::Closed { .. } => {
-                tracing::warn!("the webhook's receiver does not answer; it is left alone for a while");
+                tracing::warn!("the webhook's receiver does not answer; leaving it alone for a while");
                 State::Open { until: now + FIRST_REST, rest: FIRST_REST }
             }
             State::Probing { rest } if self.probe => {
                 let rest = (rest * 2).min(LONGEST_REST);
                 State::Open { until: now + rest, rest }
             }
-            // A try from before the circuit opened.
+            // This try started before the circuit opened.
             other => other,
         };
         self.probe = false;
@@ -78,7 +78,7 @@ impl Pass<'_> {
 }
 
 impl Drop for Pass<'_> {
-    /// A probe that came to nothing, neither an answer nor silence, leaves its place to the next.
+    /// A probe that was cancelled leaves its place to the next.
     fn drop(&mut self) {
         if self.probe {
             let mut state = self.breaker.state();

@@ -11,7 +11,8 @@ use tokio::time::timeout_at;
 
 use crate::address::{Policy, Refused, Resolver};
 use crate::breaker::Breaker;
-use crate::{Secrets, WebhookError};
+use crate::error::WebhookError;
+use crate::signature::Secrets;
 
 /// How much of an answer is read, in bytes.
 const ANSWER_LIMIT: usize = 2 << 10;
@@ -85,7 +86,7 @@ impl HttpWebhook {
             .user_agent(concat!("attendance/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            // A proxy would connect in our place, and nobody would check to what.
+            // A proxy would connect in our place, unchecked.
             .no_proxy()
             .dns_resolver(Resolver(policy))
             .build()
@@ -124,11 +125,11 @@ impl Webhook for HttpWebhook {
                 answered(response, deadline, at).await
             }
             Ok(Err(error)) => {
-                // What we refuse to call says nothing of the receiver's health.
+                // Refusing to call says nothing about the receiver's health.
                 if refusal(&error).is_none() {
                     pass.silent(Instant::now());
                 }
-                unanswered(at, told(&error))
+                unanswered(at, explained(&error))
             }
             Err(_) => {
                 pass.silent(Instant::now());
@@ -138,25 +139,24 @@ impl Webhook for HttpWebhook {
     }
 }
 
-/// The URL, where it can be called. One that holds a name is checked again each time it is resolved.
+/// The URL, if it can be called. A host name is checked again each time it is resolved.
 fn checked(text: &str, policy: Policy) -> Result<Url, WebhookError> {
     let wrong = |reason: &str| WebhookError::Url { url: text.into(), reason: reason.into() };
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("it must begin with http:// or https://"));
+        return Err(wrong("it must start with http:// or https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("it must hold no user name or password; set ATTENDANCE_API_KEY"));
+        return Err(wrong("it must not contain a user name or password; set ATTENDANCE_API_KEY"));
     }
-    let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
+    let host = url.host_str().ok_or_else(|| wrong("it has no host"))?;
     if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         policy.check(ip).map_err(|refused| WebhookError::Address { url: text.into(), refused })?;
     }
     Ok(url)
 }
 
-/// What came of a try that was answered. The status decides: where the rest of the answer is late or broken, the
-/// receiver has said what it had to say.
+/// The attempt of a try that was answered. The status decides, even if the rest of the answer is late or broken.
 async fn answered(mut response: Response, deadline: tokio::time::Instant, at: Timestamp) -> Attempt {
     let status = response.status();
     let retry_after = retry_after(response.headers(), at);
@@ -185,7 +185,7 @@ fn unanswered(at: Timestamp, message: String) -> Attempt {
     Attempt { at, outcome: AttemptOutcome::Failed { retry_after: None }, http_status: None, message }
 }
 
-/// The wait that the receiver asks for: seconds, or a date.
+/// The wait that the receiver asks for, as seconds or as a date.
 fn retry_after(headers: &HeaderMap, at: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
@@ -198,8 +198,8 @@ fn retry_after(headers: &HeaderMap, at: Timestamp) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// Why a try was not answered, for a person; without the URL, whose query may hold a secret.
-fn told(error: &reqwest::Error) -> String {
+/// Why a try was not answered, for a person to read. It leaves out the URL, whose query may contain a secret.
+fn explained(error: &reqwest::Error) -> String {
     if let Some(refused) = refusal(error) {
         return format!("the receiver's address is refused: {refused}");
     }
@@ -215,7 +215,7 @@ fn refusal(error: &reqwest::Error) -> Option<Refused> {
     causes(error).find_map(|cause| cause.downcast_ref().copied())
 }
 
-/// What lies beneath the error, outermost first.
+/// The causes of the error, outermost first.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |cause| (*cause).source())
 }

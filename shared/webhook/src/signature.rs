@@ -7,15 +7,15 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::WebhookError;
+use crate::error::WebhookError;
 
-/// The secrets that sign a delivery; several while one is being replaced. They are never shown.
+/// The secrets that sign a delivery: several while one is being replaced. They are never printed.
 #[derive(Clone, Default)]
 pub struct Secrets(Vec<Vec<u8>>);
 
 impl Secrets {
-    /// Returns the secrets in this text, which are separated by white space. One that begins with `whsec_` is base64 after
-    /// the prefix; any other is its UTF-8 bytes.
+    /// Returns the secrets in this text, separated by white space. One that starts with `whsec_` is base64 after the prefix;
+    /// any other is its UTF-8 bytes.
     ///
     /// # Errors
     /// [`WebhookError::Secret`].
@@ -49,7 +49,7 @@ impl fmt::Debug for Secrets {
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
-    // Secrets are handed about with and without their padding.
+    // Secrets are passed around with and without their padding.
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     GeneralPurpose::new(&ALPHABET, config).decode(text).ok()
 }

@@ -14,7 +14,7 @@ impl FakeClock {
         Self(AtomicU64::new(millis))
     }
 
-    /// Moves it on.
+    /// Moves it forward.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(u64::try_from(by.as_millis()).expect("a test's time is short"), Ordering::SeqCst);
     }

@@ -37,7 +37,7 @@ impl FakeEvents {
     }
 }
 
-/// The event that this student was seen then.
+/// The event of this student being seen at this time.
 #[must_use]
 pub fn sighting(student: &str, at: Timestamp) -> Event {
     Event {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use attendance::Wakeup;
 use attendance::ports::{StoreError, Wakeups};
 
-/// A queue in memory: remembers the wakeups and the waits they were sent with. A clone is another handle onto it.
+/// A queue in memory that remembers the wakeups and their waits. A clone is another handle onto it.
 #[derive(Debug, Clone, Default)]
 pub struct FakeWakeups(Arc<Mutex<State>>);
 
@@ -16,12 +16,12 @@ struct State {
 }
 
 impl FakeWakeups {
-    /// Makes the queue take wakeups, or not.
+    /// Makes the queue accept wakeups, or not.
     pub fn set_down(&self, down: bool) {
         self.0.lock().expect("no test panics here").down = down;
     }
 
-    /// The wakeups sent since this was asked last, each with its wait, oldest first.
+    /// The wakeups sent since the last call, each with its wait, oldest first.
     #[must_use]
     pub fn take(&self) -> Vec<(Wakeup, Duration)> {
         std::mem::take(&mut self.0.lock().expect("no test panics here").sent)

@@ -18,7 +18,7 @@ pub struct Delivery {
 
 type Script = Box<dyn Fn(&Delivery) -> Attempt + Send + Sync>;
 
-/// A receiver that does as its script says, and remembers what it was sent.
+/// A receiver that answers by a script and remembers what it was sent.
 pub struct FakeWebhook {
     script: Script,
     deliveries: Mutex<Vec<Delivery>>,
@@ -47,7 +47,7 @@ impl Webhook for FakeWebhook {
     }
 }
 
-/// The receiver takes the event and says so.
+/// The receiver accepts the event.
 #[must_use]
 pub fn delivered(at: Timestamp) -> Attempt {
     answered(at, 200, AttemptOutcome::Delivered)

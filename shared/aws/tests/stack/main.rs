@@ -7,6 +7,7 @@ mod faults;
 mod gallery;
 mod inbox;
 mod measure;
+mod outbox;
 mod proxy;
 mod storage;
 mod wakeups;
