@@ -25,7 +25,7 @@ pub(crate) async fn each_function_has_an_alarm_on_its_errors_and_one_on_its_thro
             for (count, expected) in [(0, "OK"), (1, "ALARM")] {
                 let dimensions = &alarm["Dimensions"];
                 let data = json!([{"MetricName": metric, "Value": count, "Dimensions": dimensions}]);
-                stack.watch("PutMetricData", json!({"Namespace": "AWS/Lambda", "MetricData": data})).await;
+                stack.cloudwatch("PutMetricData", json!({"Namespace": "AWS/Lambda", "MetricData": data})).await;
                 let alarms = stack.alarms(metric).await;
                 let raised = alarms.iter().find(|alarm| function(alarm) == name).expect("it stays");
                 assert_eq!(raised["StateValue"], expected, "{metric} of {name}");
@@ -34,7 +34,7 @@ pub(crate) async fn each_function_has_an_alarm_on_its_errors_and_one_on_its_thro
     }
 }
 
-/// The function that an alarm is about.
+/// The function that an alarm watches over.
 fn function(alarm: &Value) -> &str {
     alarm["Dimensions"][0]["Value"].as_str().unwrap_or_else(|| panic!("{alarm} is about no function"))
 }

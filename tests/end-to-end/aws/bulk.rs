@@ -48,7 +48,7 @@ pub(crate) async fn a_notification_counts_once_however_often_and_in_whatever_ord
         stack.notify("ObjectCreated:Put", "known_faces/often/1.jpg").await;
     }
     assert_eq!(stack.encodings().await, 1);
-    // A removal that is older than the picture that lies there now, told after it.
+    // The removal is older than the picture in the bucket, but its notification comes later.
     stack.notify("ObjectRemoved:Delete", "known_faces/often/1.jpg").await;
     assert_eq!(stack.encodings().await, 1);
     stack.delete("known_faces/often/1.jpg").await;
@@ -60,7 +60,7 @@ pub(crate) async fn a_notification_counts_once_however_often_and_in_whatever_ord
 pub(crate) async fn a_refused_picture_leaves_a_report_and_is_told() {
     let stack = Stack::ready().await;
     stack.target.forget_everybody().await;
-    let mut watcher = stack.target.watch(None).await;
+    let mut subscriber = stack.target.subscribe(None).await;
     for (name, picture, code) in [
         ("pair.jpg", pictures::pair(), "multiple_faces"),
         ("nobody.jpg", pictures::nobody(), "no_face"),
@@ -68,7 +68,7 @@ pub(crate) async fn a_refused_picture_leaves_a_report_and_is_told() {
         ("film.gif", pictures::gif(), "unsupported_image"),
     ] {
         stack.put(&format!("known_faces/refused/{name}"), &picture).await;
-        let told = watcher.next_of("student.refused").await;
+        let told = subscriber.next_of("student.refused").await;
         assert_eq!((&told["file"], &told["code"]), (&json!(format!("refused/{name}")), &json!(code)));
         let report = stack.get(&format!("reports/refused/{name}.json")).await.expect("a report");
         let report: Value = serde_json::from_slice(&report).expect("JSON");
@@ -111,18 +111,18 @@ pub(crate) async fn a_client_uploads_a_picture_that_is_too_large_for_an_invocati
     assert!(["student_id", "name", "size"].iter().all(|field| wanted[field].is_object()), "{wanted}");
 }
 
-/// What is to come of a dropped picture.
+/// The expected outcome of a dropped picture.
 #[derive(Clone, Copy)]
 enum Outcome {
     Enrolled,
-    /// The bytes of the picture before it, under another name.
+    /// It has the bytes of the picture before it, under another name.
     Repeated,
     Refused(&'static str),
 }
 
 const DROPPED: u64 = 500;
 
-/// The student of a dropped picture, its name, its bytes and what is to come of it.
+/// The student of a dropped picture, its name, its bytes and its expected outcome.
 fn drop(n: u64) -> (String, String, Bytes, Outcome) {
     let (bytes, outcome) = match n % 5 {
         0 | 1 => (pictures::obama(n), Outcome::Enrolled),
@@ -135,7 +135,7 @@ fn drop(n: u64) -> (String, String, Bytes, Outcome) {
 
 pub(crate) async fn five_hundred_pictures_dropped_at_once_have_an_outcome_each() {
     let stack = Stack::ready().await;
-    let mut watcher = stack.target.watch(None).await;
+    let mut subscriber = stack.target.subscribe(None).await;
     let (mut enrolled, mut stored, mut refused) = (0, HashSet::new(), HashMap::new());
     let drops = (0..DROPPED).map(drop).map(|(student, name, bytes, outcome)| {
         let path = format!("{student}/{name}");
@@ -149,10 +149,10 @@ pub(crate) async fn five_hundred_pictures_dropped_at_once_have_an_outcome_each()
     });
     futures_util::future::join_all(drops.collect::<Vec<_>>()).await;
 
-    // Watchers are told of each enrolment and each refusal, and of none twice.
+    // Subscribers get a message for each enrolment and each refusal, and none twice.
     let (mut told, mut told_refused) = (0, HashMap::new());
     while told + told_refused.len() < enrolled + refused.len() {
-        let message = watcher.next().await;
+        let message = subscriber.next().await;
         match message["type"].as_str() {
             Some("student.enrolled") => told += 1,
             Some("student.refused") => {
@@ -165,7 +165,7 @@ pub(crate) async fn five_hundred_pictures_dropped_at_once_have_an_outcome_each()
     assert_eq!(told, enrolled);
     assert!(refused.iter().all(|(file, code)| told_refused[file] == *code), "{told_refused:?}");
     stack.until_settled().await;
-    watcher.hears_nothing_for(Duration::from_secs(1)).await;
+    subscriber.gets_nothing_for(Duration::from_secs(1)).await;
 
     // Each stored object stands for one embedding of its student, each refused one has its report.
     assert_eq!(stack.encodings().await, enrolled as u64);

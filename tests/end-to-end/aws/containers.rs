@@ -10,7 +10,7 @@ fn instance(answer: &Answer) -> (String, u64) {
     (container.to_owned(), before.parse().expect("a number"))
 }
 
-/// How often: each round is two pictures through two whole pipelines.
+/// Each round takes two pictures through two whole pipelines.
 const ROUNDS: u64 = 200;
 
 pub(crate) async fn what_one_warm_container_enrols_another_warm_one_finds() {
@@ -36,7 +36,7 @@ pub(crate) async fn what_one_warm_container_enrols_another_warm_one_finds() {
     }
 }
 
-/// More than a student's quiet time.
+/// More than the cooldown.
 const QUIET: Duration = Duration::from_millis(COOLDOWN_SECONDS * 1000 + 300);
 
 pub(crate) async fn two_frames_in_the_same_instant_through_two_containers_are_one_event() {

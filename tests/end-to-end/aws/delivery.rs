@@ -21,8 +21,8 @@ use crate::stack::{Stack, variable};
 
 const EVENTS: usize = 300;
 const CLIENTS: usize = 2;
-/// How long the clients may take, and then how long the last event may: one whose container was killed before it could send
-/// a message is found two minutes later.
+/// How long the clients may take, and then how long the last event may take: one whose container was killed before it could
+/// send a message is found two minutes later.
 const PATIENCE: Duration = Duration::from_secs(400);
 
 /// What the clients were told.
@@ -55,7 +55,7 @@ pub(crate) async fn three_hundred_events_in_random_faults_all_arrive_and_count_o
     let receiver = serve_receiver(&attendance).await;
     stack.receiver.stop();
     let proxy = Proxy::start_at(&variable("ATTENDANCE_TEST_RECEIVER"), &receiver, random.u64(..)).await;
-    // What a killed container had read comes again soon; on AWS it takes six minutes.
+    // The messages that a killed container had read return soon; on AWS they take six minutes.
     stack.repeat_messages_after(10).await;
 
     let begun = Instant::now();
@@ -112,12 +112,12 @@ pub(crate) async fn three_hundred_events_in_random_faults_all_arrive_and_count_o
     let repeats = proxy.arrived().values().filter(|times| **times > 1).count();
     let (tries, queued): (usize, _) = (proxy.met().values().sum(), told.queued.load(Ordering::SeqCst));
     println!("{} events, {tries} tries, {repeats} arrived more than once: {:?}", stored.len(), proxy.met());
-    // Otherwise nothing was shown.
+    // Otherwise the case proves nothing.
     assert!(kills >= 5 && repeats >= 10 && queued >= 50, "{kills} kills, {repeats} repeats, {queued} queued");
     stack.repeat_messages_after(360).await;
 }
 
-/// The URL of a small Attendance API that counts every event, once.
+/// The URL of a small Attendance API that counts every event once.
 async fn serve_receiver(attendance: &Path) -> String {
     let settings = Settings {
         gate: Gate::new(Some(API_KEY), Some(ENCODED_SECRET)).expect("a key and a secret"),
@@ -147,7 +147,7 @@ async fn post_frames(client: usize, target: Target, told: Arc<Told>) {
             format!("/recognize/realtime?send_unknown=true&device_id=storm-{}-{client}-{frame}", std::process::id());
         frame += 1;
         let form = Form::new().part("image", Part::bytes(picture.to_vec()).file_name("frame"));
-        // A container that was killed is a 502, or no answer at all.
+        // The request of a killed container gets a 502 or no answer.
         let answer = target.request(Method::POST, &path).multipart(form).send().await;
         let Some(answer) = answer.ok().filter(|answer| answer.status().is_success()) else {
             told.cut_off.fetch_add(1, Ordering::SeqCst);
@@ -189,11 +189,11 @@ pub(crate) async fn an_event_whose_message_was_lost_is_found_by_the_clock() {
     row["round_attempts"] = json!({"N": "0"});
     row.as_object_mut().expect("a row").remove("expires");
     stack.table("PutItem", json!({"Item": row})).await;
-    let mut watcher = stack.target.watch(None).await;
+    let mut subscriber = stack.target.subscribe(None).await;
     stack.wake_overdue().await;
     let calls = stack.receiver.wait_for(&student, 2).await;
     assert_eq!(calls[1].body, calls[0].body, "the same event");
-    let told = watcher.next_of("delivery").await;
+    let told = subscriber.next_of("delivery").await;
     assert_eq!((&told["event_id"], &told["status"]), (&json!(id), &json!("sent")));
     stack.wake_overdue().await;
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -1,4 +1,4 @@
-//! What calls the bulk function, what does not, and where ends what keeps failing.
+//! What calls the bulk function and what does not, and where messages that keep failing end.
 
 use attendance_end_to_end::pictures;
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::stack::{Stack, output};
 
-/// How often the bulk function was called so far.
+/// How often the bulk function has been called.
 async fn bulk_calls(stack: &Stack) -> usize {
     let group = format!("/aws/lambda/{}", output("BulkEnrollFunction"));
     let events = stack.logs(json!({"logGroupName": group, "filterPattern": "\"START RequestId\""})).await;
@@ -19,7 +19,7 @@ pub(crate) async fn nothing_but_known_faces_calls_the_function() {
     stack.put("known_faces/told/pair.jpg", &pictures::pair()).await;
     stack.until("it is refused", async || stack.get("reports/told/pair.jpg.json").await.is_some()).await;
     stack.until_settled().await;
-    // The report that it has just written called nobody, and neither does anything else beside the folder.
+    // The report that it has just written called no function, and neither does anything else outside the folder.
     let before = bulk_calls(&stack).await;
     for key in ["reports/told/a.jpg", "photos/told/a.jpg", "snapshots/a.jpg", "a.jpg", "known_faces.jpg"] {
         stack.put(key, &Bytes::from_static(b"x")).await;
@@ -34,7 +34,7 @@ pub(crate) async fn nothing_but_known_faces_calls_the_function() {
 
 pub(crate) async fn what_keeps_failing_ends_among_the_dead_letters_and_raises_the_alarm() {
     let stack = Stack::ready().await;
-    // Minutes of waiting between two tries become none.
+    // Two seconds between two tries instead of minutes.
     let wait = stack.queue("DroppedQueue", "GetQueueAttributes", json!({"AttributeNames": ["All"]})).await;
     let set_wait = async |seconds: &str| {
         let attributes = json!({"Attributes": {"VisibilityTimeout": seconds}});
@@ -42,7 +42,7 @@ pub(crate) async fn what_keeps_failing_ends_among_the_dead_letters_and_raises_th
     };
     let before = bulk_calls(&stack).await;
     set_wait("2").await;
-    // A key that is no text, and no JSON at all; and a picture behind them, which they do not stop.
+    // A key that is not text, and a message that is not JSON; and behind them a picture, which they do not stop.
     let unreadable = stack.notification("ObjectCreated:Put", "known_faces/a/%ff.jpg").to_string();
     for body in [unreadable.as_str(), "{"] {
         stack.queue("DroppedQueue", "SendMessage", json!({"MessageBody": body})).await;
@@ -69,7 +69,7 @@ pub(crate) async fn what_keeps_failing_ends_among_the_dead_letters_and_raises_th
     assert!(bulk_calls(&stack).await - before > 2 * tries as usize, "each was tried as often as it may be");
     set_wait(wait["Attributes"]["VisibilityTimeout"].as_str().expect("seconds")).await;
 
-    // The alarm looks at the queue where they lie, and one letter is enough.
+    // The alarm is on the queue that holds them, and one message raises it.
     let queue = output("DeadLetterQueue");
     let dimension = json!([{"Name": "QueueName", "Value": queue.rsplit('/').next()}]);
     let state = async || {
@@ -81,7 +81,7 @@ pub(crate) async fn what_keeps_failing_ends_among_the_dead_letters_and_raises_th
         let metric = json!([{
             "MetricName": "ApproximateNumberOfMessagesVisible", "Value": letters, "Dimensions": dimension
         }]);
-        stack.watch("PutMetricData", json!({"Namespace": "AWS/SQS", "MetricData": metric})).await;
+        stack.cloudwatch("PutMetricData", json!({"Namespace": "AWS/SQS", "MetricData": metric})).await;
         assert_eq!(state().await, expected);
     }
 }

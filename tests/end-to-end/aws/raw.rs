@@ -1,5 +1,5 @@
-//! The events as AWS hands them over, through the real handlers: `cargo lambda` plays the Lambda service, and nothing
-//! stands between the event's JSON and the function.
+//! The events as AWS hands them over, through the real programs: `cargo lambda` plays the Lambda service, and nothing is
+//! between the event's JSON and the function.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::stack::{Stack, output, variable};
 
-/// The functions' programs, for `cargo lambda` knows no other names, and the folders of their packages.
+/// The functions' programs, whose names `cargo lambda` needs, and the folders of their packages.
 const FUNCTIONS: [(&str, &str); 7] = [
     ("attendance-enroll", "Enroll"),
     ("attendance-recognize", "Recognize"),
@@ -30,7 +30,7 @@ const FUNCTIONS: [(&str, &str); 7] = [
 /// The connection in the recorded WebSocket events.
 const CONNECTION: &str = "L0SM9cOFvHcCIhw=";
 
-/// What the functions asked of DynamoDB and S3, by operation or method.
+/// How often the functions called DynamoDB and S3, by operation or method.
 type Calls = Arc<Mutex<BTreeMap<String, usize>>>;
 
 /// The functions, waiting for events; ended on drop.
@@ -50,7 +50,7 @@ impl Drop for Functions {
     }
 }
 
-/// Passes everything on to the stack, and counts it.
+/// The address of a proxy that passes every call on to the stack and counts it.
 async fn passing_on(calls: Calls) -> String {
     async fn pass_on(State((calls, client)): State<(Calls, reqwest::Client)>, request: Request) -> Response {
         let (parts, body) = request.into_parts();
@@ -81,13 +81,13 @@ async fn passing_on(calls: Calls) -> String {
 }
 
 impl Functions {
-    /// The functions on the deployed table, with a bucket of their own of which nobody is notified.
+    /// The functions on the deployed table, with a bucket of their own that notifies nobody.
     async fn start(stack: &Stack) -> Self {
         let calls = Calls::default();
         let endpoint = passing_on(calls.clone()).await;
         let bucket = format!("raw-events-{}", std::process::id());
         stack.make_bucket(&bucket).await;
-        // Nobody else asks for a port below those of outgoing connections meanwhile.
+        // Below the ports of outgoing connections, so that none of them takes it meanwhile.
         let port = (28_000..32_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
         let port = port.expect("a free port");
         let mut watch = cargo_lambda("watch");
@@ -117,7 +117,7 @@ impl Functions {
         functions
     }
 
-    /// What the function answers to this event; the text of its error where it fails.
+    /// The function's answer to this event, or the text of its error.
     async fn invoke(&self, function: &str, event: &Path) -> Result<Value, String> {
         let mut invoke = cargo_lambda("invoke");
         invoke.args(["--invoke-address", "127.0.0.1", "--invoke-port", &self.port.to_string()]);
@@ -182,7 +182,7 @@ pub(crate) async fn http_events_are_answered() {
         ("GetItem", 1),            // the event, to record its try
         ("PutItem", 2),            // the try; the push, kept
         ("UpdateItem", 1),         // the push's number
-        ("Query", 1),              // who watches
+        ("Query", 1),              // the subscribers
     ];
     let calls: BTreeMap<_, _> = calls.map(|(name, count)| (name.to_owned(), count)).into();
     assert_eq!(functions.take_calls(), calls, "what a warm request with one event costs");
@@ -204,29 +204,29 @@ pub(crate) async fn websocket_events_are_answered() {
     let status = async |function: &str, event: &Path| {
         functions.invoke(function, event).await.expect("an answer")["statusCode"].as_u64().expect("a status")
     };
-    let watches = async |connection: &str| {
+    let subscribed = async |connection: &str| {
         let key = json!({"pk": {"S": "connections"}, "sk": {"S": connection}});
         stack.table("GetItem", json!({"Key": key, "ConsistentRead": true})).await.get("Item").is_some()
     };
     assert_eq!(status("connect", &recorded("websocket-connect-without-key")).await, 401);
-    assert!(!watches(CONNECTION).await);
+    assert!(!subscribed(CONNECTION).await);
     assert_eq!(status("connect", &recorded("websocket-connect")).await, 200);
-    assert!(watches(CONNECTION).await);
+    assert!(subscribed(CONNECTION).await);
     assert_eq!(status("disconnect", &recorded("websocket-default-nonsense")).await, 200);
-    assert!(watches(CONNECTION).await);
+    assert!(subscribed(CONNECTION).await);
     assert_eq!(status("disconnect", &recorded("websocket-disconnect")).await, 200);
-    assert!(!watches(CONNECTION).await);
+    assert!(!subscribed(CONNECTION).await);
 
-    // A ping is answered to whom it came from: the recorded one, from a watcher who is there.
+    // A ping is answered to its sender: the recorded ping, sent by a subscriber that is connected.
     let before = stack.connections().await;
-    let mut watcher = stack.target.watch(None).await;
-    let id = stack.connections().await.into_iter().find(|id| !before.contains(id)).expect("a new watcher");
+    let mut subscriber = stack.target.subscribe(None).await;
+    let id = stack.connections().await.into_iter().find(|id| !before.contains(id)).expect("a new subscriber");
     let ping = std::fs::read_to_string(recorded("websocket-default-ping")).expect("recorded");
     assert!(ping.contains(CONNECTION));
     let from_him = std::env::temp_dir().join(format!("ping-{}.json", std::process::id()));
     std::fs::write(&from_him, ping.replace(CONNECTION, &id)).expect("written");
     assert_eq!(status("disconnect", &from_him).await, 200);
-    assert_eq!(watcher.next().await, json!({"type": "pong"}));
+    assert_eq!(subscriber.next().await, json!({"type": "pong"}));
     std::fs::remove_file(from_him).expect("removed");
 }
 
@@ -245,7 +245,7 @@ pub(crate) async fn bucket_events_are_settled() {
         ("s3-created-plain", 1),
         ("s3-created-awkward", 2),
         ("s3-created-awkward", 2),
-        // Told of a removal while the object lies there.
+        // A removal is notified although the object is there.
         ("s3-removed-plain", 2),
     ] {
         bulk(event).await.unwrap_or_else(|error| panic!("{event}: {error}"));

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-/// What AWS takes of a picture, in bytes.
+/// The largest picture that the functions accept, in bytes.
 const IMAGE_LIMIT: usize = 4 << 20;
 
-/// How long something that happens by a notification may take on a busy machine.
+/// How long the effect of a notification may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The deployed service, for one case at a time.
@@ -24,14 +24,14 @@ pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this by `cargo xtask test --only aws`"))
 }
 
-/// What the deployed stack says of one of its parts.
+/// An output of the deployed stack.
 pub(crate) fn output(name: &str) -> String {
     let outputs: Value = serde_json::from_str(&variable("ATTENDANCE_TEST_OUTPUTS")).expect("JSON");
     outputs[name].as_str().unwrap_or_else(|| panic!("the stack has no output {name}")).to_owned()
 }
 
 impl Stack {
-    /// The service, with nobody enrolled and nothing left to be done.
+    /// The service, with nobody enrolled and nothing left to do.
     pub(crate) async fn ready() -> Self {
         let (http, ws) = (variable("ATTENDANCE_TEST_HTTP"), variable("ATTENDANCE_TEST_WS"));
         let stack = Self {
@@ -45,7 +45,7 @@ impl Stack {
         stack
     }
 
-    /// Erases everybody, also whom a test that failed left, and waits for what was still to be done.
+    /// Erases everybody, including whom a failed case left, and waits for unfinished work.
     async fn forget_everybody(&self) {
         self.until_settled().await;
         for row in self.gallery_rows("student#").await {
@@ -56,7 +56,7 @@ impl Stack {
         self.queue("DeadLetterQueue", "PurgeQueue", json!({})).await;
     }
 
-    /// The rows of all students whose sort key begins so.
+    /// The rows of all students whose sort key begins with this.
     pub(crate) async fn gallery_rows(&self, prefix: &str) -> Vec<Value> {
         let mut rows = Vec::new();
         for shard in 0..8 {
@@ -89,7 +89,7 @@ impl Stack {
         assert!(!failed && body.contains("woken"), "{body}");
     }
 
-    /// From now on messages that were read and not deleted come again after so many seconds.
+    /// From now on messages that were read and not deleted return after this many seconds.
     pub(crate) async fn repeat_messages_after(&self, seconds: u32) {
         let request = json!({"Attributes": {"VisibilityTimeout": seconds.to_string()}});
         self.queue("DeliveryQueue", "SetQueueAttributes", request).await;
@@ -155,13 +155,13 @@ impl Stack {
         }]})
     }
 
-    /// Makes a bucket beside the stack's.
+    /// Creates another bucket.
     pub(crate) async fn make_bucket(&self, bucket: &str) {
         let answer = self.client.put(format!("{}/{bucket}", self.endpoint)).send().await.expect("sent");
         assert!(answer.status().is_success(), "{}", answer.status());
     }
 
-    /// Puts an object; the key is percent-encoded by the caller where need be.
+    /// Puts an object. The caller percent-encodes the key.
     pub(crate) async fn put(&self, key: &str, bytes: &Bytes) {
         self.put_at(&format!("{}/{key}", self.bucket), bytes).await;
     }
@@ -183,7 +183,7 @@ impl Stack {
         assert!(self.client.delete(url).send().await.expect("sent").status().is_success());
     }
 
-    /// The watchers' connections.
+    /// The subscribers' connections.
     pub(crate) async fn connections(&self) -> Vec<String> {
         let values = json!({":pk": {"S": "connections"}});
         let query = json!({"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": values});
@@ -192,7 +192,7 @@ impl Stack {
         rows.map(|row| row["sk"]["S"].as_str().expect("an id").to_owned()).collect()
     }
 
-    /// The object's bytes, or `None` where there is none.
+    /// The object's bytes, or `None` if there is no such object.
     pub(crate) async fn get(&self, key: &str) -> Option<Bytes> {
         let url = format!("{}/{}/{key}", self.endpoint, self.bucket);
         let answer = self.client.get(url).send().await.expect("sent");
@@ -209,32 +209,32 @@ impl Stack {
         page.split("<Key>").skip(1).filter_map(|part| Some(part.split_once("</Key>")?.0.to_owned())).collect()
     }
 
-    /// What DynamoDB answers, about the service's table.
+    /// DynamoDB's answer about the service's table.
     pub(crate) async fn table(&self, operation: &str, mut request: Value) -> Value {
         request["TableName"] = output("TableName").into();
         self.call(&format!("DynamoDB_20120810.{operation}"), request).await
     }
 
-    /// What SQS answers, about the queue of this output.
+    /// SQS's answer about the queue of this output.
     pub(crate) async fn queue(&self, queue: &str, operation: &str, mut request: Value) -> Value {
         request["QueueUrl"] = output(queue).into();
         self.call(&format!("AmazonSQS.{operation}"), request).await
     }
 
-    /// The events of the functions' logs that this request asks for.
+    /// The log events of the functions that this request selects.
     pub(crate) async fn logs(&self, request: Value) -> Value {
         self.call("Logs_20140328.FilterLogEvents", request).await
     }
 
     /// The alarms on this metric.
     pub(crate) async fn alarms(&self, metric: &str) -> Vec<Value> {
-        let answer = self.watch("DescribeAlarms", json!({"MaxRecords": 100})).await;
+        let answer = self.cloudwatch("DescribeAlarms", json!({"MaxRecords": 100})).await;
         let alarms = answer["MetricAlarms"].as_array().expect("alarms").iter();
         alarms.filter(|alarm| alarm["MetricName"] == metric).cloned().collect()
     }
 
-    /// What CloudWatch answers.
-    pub(crate) async fn watch(&self, operation: &str, request: Value) -> Value {
+    /// CloudWatch's answer.
+    pub(crate) async fn cloudwatch(&self, operation: &str, request: Value) -> Value {
         self.call(&format!("GraniteServiceVersion20100801.{operation}"), request).await
     }
 
@@ -252,7 +252,7 @@ impl Stack {
         serde_json::from_slice(&body).unwrap_or_default()
     }
 
-    /// Embeddings stored.
+    /// The number of stored embeddings.
     pub(crate) async fn encodings(&self) -> u64 {
         self.target.get("/health").await.body["encodings"].as_u64().expect("a number")
     }

@@ -41,7 +41,7 @@ impl Program {
         Self { child, port: port.unwrap_or_else(|| panic!("{line}")), _folder: folder }
     }
 
-    /// The status and body of what it answers to a delivery.
+    /// The status and body of its answer to a delivery.
     async fn told(&self, key: &str, secrets: &str, event: &Event, at: Timestamp) -> (u16, Value) {
         let settings = WebhookSettings {
             url: format!("http://127.0.0.1:{}/attendance", self.port),

@@ -28,12 +28,12 @@ impl ReceiverProcess {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
         let url = lines.find_map(|line| Some(line.strip_prefix("The receiver listens on ")?.to_owned()));
-        // What it says later must not stop it: somebody has to read it.
+        // It must not block on a full pipe: read whatever it prints later.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, url: url.expect("it says where it listens") }
     }
 
-    /// Where events go.
+    /// The URL for events.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -51,7 +51,7 @@ impl ReceiverProcess {
         text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
     }
 
-    /// What its list says of this student.
+    /// The rows that it lists for this student.
     pub(crate) async fn listed(&self, student: &str) -> Vec<Value> {
         let request = reqwest::Client::new().get(format!("{}?student_id={student}", self.url)).bearer_auth(API_KEY);
         let body: Value = request.send().await.expect("answered").json().await.expect("JSON");

@@ -86,13 +86,13 @@ pub(crate) async fn without_a_webhook_sightings_are_pushed_and_take_no_cooldown(
     let server = Server::start(&[]);
     let target = server.target();
     let student = target.enroll_new("obama", &pictures::obama(0)).await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     for n in 1..3 {
         let answer = target.realtime("", &pictures::obama(n)).await;
         assert_eq!(answer.body["webhook_enabled"], false);
         let report = json!({"status": "skipped", "message": "webhook_disabled"});
         assert_eq!(answer.body["dispatch"], json!([{"label": student, "report": report}]));
-        assert_eq!(watcher.next_of("recognized").await["dispatch"], report);
+        assert_eq!(subscriber.next_of("recognized").await["dispatch"], report);
     }
 }
 
@@ -138,9 +138,9 @@ pub(crate) async fn an_event_that_is_never_taken_is_given_up_and_can_be_sent_aga
     let target = server.target();
     receiver.answer(503, "closed");
     let student = target.enroll_new("obama", &pictures::obama(0)).await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     assert_eq!(target.realtime("", &pictures::obama(1)).await.body["dispatch"][0]["report"]["status"], "failed");
-    let end = watcher.next_of("delivery").await;
+    let end = subscriber.next_of("delivery").await;
     assert_eq!((&end["status"], &end["student_id"]), (&json!("dead"), &json!(student)));
     let id = end["event_id"].as_str().unwrap();
     let listed = server.folder().run(&["events", "list", "--status", "dead"]);
@@ -148,7 +148,7 @@ pub(crate) async fn an_event_that_is_never_taken_is_given_up_and_can_be_sent_aga
     let tries = receiver.calls_about(&student).len();
     receiver.answer(200, "{}");
     assert_eq!(server.folder().run(&["events", "replay", id]).code, Some(0));
-    let end = watcher.next_of("delivery").await;
+    let end = subscriber.next_of("delivery").await;
     assert_eq!((&end["status"], &end["event_id"]), (&json!("sent"), &json!(id)));
     assert_eq!(receiver.calls_about(&student).len(), tries + 1);
 }
@@ -188,10 +188,10 @@ pub(crate) async fn an_event_whose_first_try_was_cut_off_is_sent_after_the_next_
     assert!(unanswered.await.unwrap().is_err(), "the camera was told nothing");
     receiver.delay(Duration::ZERO);
     let server = Server::start_on(&folder, &variables);
-    let mut watcher = server.target().watch(Some(0)).await;
+    let mut subscriber = server.target().subscribe(Some(0)).await;
     let calls = receiver.wait_for(&student, 2).await;
     assert_eq!((calls[0].header("webhook-id"), &calls[0].body), (calls[1].header("webhook-id"), &calls[1].body));
-    assert_eq!(watcher.next_of("delivery").await["status"], "sent");
+    assert_eq!(subscriber.next_of("delivery").await["status"], "sent");
 }
 
 pub(crate) async fn a_stop_finishes_what_runs() {
@@ -199,7 +199,7 @@ pub(crate) async fn a_stop_finishes_what_runs() {
     let mut server = Server::start_for(&receiver);
     let target = server.target();
     target.enroll_new("obama", &pictures::obama(0)).await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     receiver.delay(Duration::from_millis(700));
     let sighting = tokio::spawn({
         let target = target.clone();
@@ -218,7 +218,7 @@ pub(crate) async fn a_stop_finishes_what_runs() {
     assert_eq!(sighting.body["dispatch"][0]["report"]["status"], "sent", "{sighting:?}");
     let enrolled = enrolling.await.unwrap();
     assert_eq!((enrolled.status, &enrolled.body["saved"]), (200, &json!(1)), "{enrolled:?}");
-    while watcher.try_next().await.is_some() {}
+    while subscriber.try_next().await.is_some() {}
     let status = server.ended(Duration::from_secs(20)).await;
     assert_eq!(status.code(), Some(0), "{}", server.stderr());
     let listed = server.folder().run(&["students", "list"]);

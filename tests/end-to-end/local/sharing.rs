@@ -11,7 +11,7 @@ pub(crate) async fn what_a_bulk_run_acknowledged_is_named_by_the_next_request() 
     let target = server.target();
     // The server has read its gallery and knows nobody.
     assert_eq!(target.recognize(&pictures::photograph("obama2.jpg")).await.body["results"][0]["label"], "Unknown");
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     for student in ["obama", "biden"] {
         let known = folder.path().join("known_faces").join(student);
         std::fs::create_dir_all(&known).unwrap();
@@ -22,9 +22,10 @@ pub(crate) async fn what_a_bulk_run_acknowledged_is_named_by_the_next_request() 
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert_eq!(answer.body["results"][0]["label"], "obama", "in the very next request");
     assert_eq!(target.get("/health").await.body, json!({"ok": true, "encodings": 2, "labels": 2}));
-    let mut told = [watcher.next().await, watcher.next().await].map(|m| m["student_id"].as_str().unwrap().to_owned());
+    let mut told =
+        [subscriber.next().await, subscriber.next().await].map(|m| m["student_id"].as_str().unwrap().to_owned());
     told.sort();
-    assert_eq!(told, ["biden", "obama"], "watchers hear what the other process did");
+    assert_eq!(told, ["biden", "obama"], "subscribers hear what the other process did");
     // A student whom it erased is unknown at once.
     assert_eq!(tokio::task::block_in_place(|| folder.run(&["students", "remove", "obama"])).code, Some(0));
     assert_eq!(target.recognize(&pictures::photograph("obama2.jpg")).await.body["results"][0]["label"], "Unknown");
@@ -38,7 +39,7 @@ pub(crate) async fn two_servers_share_one_cooldown_one_gallery_and_one_stream() 
     let folder = Folder::new();
     let servers = [Server::start_on(&folder, &variables), Server::start_on(&folder, &variables)];
     let [one, two] = [servers[0].target(), servers[1].target()];
-    let mut watchers = [one.watch(None).await, two.watch(None).await];
+    let mut subscribers = [one.subscribe(None).await, two.subscribe(None).await];
     for round in 0..6 {
         let student = one.enroll_new("obama", &pictures::obama(round)).await;
         let frame = pictures::obama(100 + round);
@@ -51,10 +52,10 @@ pub(crate) async fn two_servers_share_one_cooldown_one_gallery_and_one_stream() 
         }
         assert_eq!(receiver.calls_about(&student).len(), 1, "one event");
         let mut streams = Vec::new();
-        for watcher in &mut watchers {
-            streams.push([watcher.next().await, watcher.next().await, watcher.next().await]);
+        for subscriber in &mut subscribers {
+            streams.push([subscriber.next().await, subscriber.next().await, subscriber.next().await]);
         }
-        assert_eq!(streams[0], streams[1], "both servers' watchers hear the same in the same order");
+        assert_eq!(streams[0], streams[1], "both servers' subscribers hear the same in the same order");
         assert_eq!(two.remove(&student).await.body["removed"], 1);
     }
 }

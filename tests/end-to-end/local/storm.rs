@@ -17,7 +17,7 @@ use crate::receiver::ReceiverProcess;
 
 const EVENTS: usize = 1000;
 const CLIENTS: usize = 6;
-/// How long the storm lasts when everything was accepted, and how long all of it may take on a busy machine.
+/// How long the storm goes on once everything was accepted, and how long the whole case may take on a busy machine.
 const AFTERMATH: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(400);
 
@@ -123,7 +123,7 @@ pub(crate) async fn a_thousand_events_in_random_faults_all_arrive_and_count_once
     let tries: usize = proxy.met().values().sum();
     println!("{} events, {tries} tries, {repeats} arrived more than once: {:?}", stored.len(), proxy.met());
     println!("took {:.0?}", begun.elapsed());
-    // Otherwise nothing was shown.
+    // Otherwise the case proves nothing.
     assert!(kills >= 3 && repeats > 20 && told.queued.load(Ordering::SeqCst) > 50, "{kills} kills, {repeats} repeats");
     assert_eq!(proxy.met().len(), 8, "every fault was met: {:?}", proxy.met());
     assert!(proxy.met()[&Fault::None] > 500);
@@ -157,7 +157,7 @@ async fn post_frames(n: usize, targets: Arc<Mutex<[Target; 2]>>, told: Arc<Told>
     }
 }
 
-/// The answer, or `None` where the server is gone.
+/// The answer, or `None` if the server is gone.
 async fn post(target: &Target, frame: &Bytes) -> Option<Value> {
     let form = Form::new().part("image", Part::bytes(frame.to_vec()).file_name("frame"));
     let request = target.request(Method::POST, "/recognize/realtime?send_unknown=true&device_id=door").multipart(form);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use attendance_end_to_end::{Receiver, Watcher, environment, pictures};
+use attendance_end_to_end::{Receiver, Subscriber, environment, pictures};
 use futures_util::{StreamExt, stream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,9 +20,9 @@ pub(crate) async fn a_thousand_subscribers_get_a_message() {
     let target = server.target();
     target.enroll_new("obama", &pictures::obama(0)).await;
     let memory = server.peak_memory();
-    let url = target.watch_url(None);
-    let mut subscribers: Vec<Watcher> = stream::iter(0..1000)
-        .map(|_| async { Watcher::connect(&url).await.expect("a WebSocket") })
+    let url = target.subscription_url(None);
+    let mut subscribers: Vec<Subscriber> = stream::iter(0..1000)
+        .map(|_| async { Subscriber::connect(&url).await.expect("a WebSocket") })
         .buffer_unordered(50)
         .collect()
         .await;
@@ -89,7 +89,7 @@ pub(crate) async fn a_subscriber_that_never_reads_delays_nobody_and_is_dropped()
     for _ in 0..10 {
         deaf.push(deaf_subscriber(address, "/ws/recognitions").await);
     }
-    let mut reader = target.watch(None).await;
+    let mut reader = target.subscribe(None).await;
     let frame = pictures::obama(1);
     let mut times = Vec::new();
     for _ in 0..FRAMES {

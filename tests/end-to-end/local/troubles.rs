@@ -43,7 +43,7 @@ pub(crate) async fn a_dead_receiver_costs_the_timeout_and_soon_nothing_and_delay
     let server = start(&Folder::new(), &variables(&receiver, &changes));
     let target = server.target();
     let send = "?send_unknown=true&device_id=door";
-    // What a frame costs that is not told to anybody.
+    // The time of a frame that sends no event.
     let mut quiet = Duration::MAX;
     for _ in 0..5 {
         quiet = quiet.min(timed(&target, "").await.1);

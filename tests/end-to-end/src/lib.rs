@@ -13,15 +13,15 @@ mod receiver;
 mod registry;
 mod signature;
 mod storm;
+mod subscriber;
 mod target;
-mod watcher;
 
 pub use raw::{RawAnswer, flood, send_raw};
 pub use receiver::{Call, Receiver};
 pub use registry::{Capability, LOCAL_SERVER, STACK};
 pub use storm::{Fault, Proxy};
+pub use subscriber::Subscriber;
 pub use target::{Answer, Target};
-pub use watcher::Watcher;
 
 /// The keys that open a service under test.
 pub const ACCESS_KEYS: [&str; 2] = ["first-key-of-two", "second-key-of-two"];

@@ -1,4 +1,4 @@
-//! Pictures to send: photographs, and what is none.
+//! Pictures to send: photographs, and files that are not pictures.
 
 use std::io::Cursor;
 use std::sync::OnceLock;
@@ -41,7 +41,7 @@ pub fn pair() -> Bytes {
     jpeg(&both.into())
 }
 
-/// The picture at 160 pixels a side: quick to look at.
+/// The picture scaled to 160 pixels a side: quick to scan.
 #[must_use]
 pub fn small(picture: &Bytes) -> Bytes {
     let image = image::load_from_memory(picture).expect("a picture");
@@ -54,7 +54,7 @@ pub fn nobody() -> Bytes {
     jpeg(&RgbImage::from_fn(320, 240, |x, y| image::Rgb([x as u8, y as u8, 128])).into())
 }
 
-/// A photograph that stops in the middle.
+/// A photograph cut off in the middle.
 #[must_use]
 pub fn truncated() -> Bytes {
     let whole = photograph("obama.jpg");
@@ -69,7 +69,7 @@ pub fn gif() -> Bytes {
     [&head[..], frame, frame, b";"].concat().into()
 }
 
-/// The beginning of what a phone's camera writes.
+/// The beginning of a HEIC file, as phones write them.
 #[must_use]
 pub fn heic() -> Bytes {
     Bytes::from_static(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08mdat")

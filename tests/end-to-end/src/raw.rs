@@ -12,17 +12,17 @@ use crate::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What came back on a plain connection.
+/// The answer on a plain connection.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub struct RawAnswer {
     pub status: u16,
     pub body: Value,
-    /// Bytes that were sent before the answer was there.
+    /// Bytes sent before the answer came.
     pub sent: usize,
 }
 
-/// What a `POST` with this content type and exactly this body answers.
+/// The answer to a `POST` with this content type and exactly this body.
 pub async fn send_raw(target: &Target, path: &str, content_type: &str, body: &[u8]) -> RawAnswer {
     let head = head(target, path, content_type, &format!("Content-Length: {}", body.len()));
     let (mut read, mut write) = connect(target).await.into_split();
@@ -32,8 +32,8 @@ pub async fn send_raw(target: &Target, path: &str, content_type: &str, body: &[u
     RawAnswer { status, body, sent: 0 }
 }
 
-/// What a form answers whose picture goes on for `bytes`, sent in chunks without a length. The client looks for an answer
-/// while it sends, as `curl` does, and stops when it is there; it never ends the form.
+/// The answer to a form whose picture goes on for `bytes`, sent in chunks without a length. The client looks for an answer
+/// while it sends, as `curl` does, and stops once it comes; it never ends the form.
 pub async fn flood(target: &Target, path: &str, bytes: usize) -> RawAnswer {
     let head = head(target, path, "multipart/form-data; boundary=edge", "Transfer-Encoding: chunked");
     let field = "--edge\r\nContent-Disposition: form-data; name=\"image\"; filename=\"x.jpg\"\r\n\r\n";

@@ -11,23 +11,23 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// How long calls may take to come.
+/// How long calls may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An Attendance API: a real HTTP server that records what comes and answers as it is told.
+/// An Attendance API: a real HTTP server that records its calls and gives the answer that was set.
 pub struct Receiver {
     address: SocketAddr,
     state: Arc<Mutex<Inbox>>,
     serving: JoinHandle<()>,
 }
 
-/// One request that came.
+/// A request that arrived.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct Call {
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// When it came, in Unix seconds.
+    /// When it arrived, in Unix seconds.
     pub at: u64,
 }
 
@@ -60,25 +60,25 @@ impl Receiver {
         Self { address, state, serving }
     }
 
-    /// Where events go.
+    /// The URL for events.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/events", self.address)
     }
 
-    /// Answers so from now on.
+    /// Sets the answer from now on.
     pub fn answer(&self, status: u16, body: &str) {
         let mut inbox = self.inbox();
         inbox.status = StatusCode::from_u16(status).expect("a status");
         inbox.answer = body.into();
     }
 
-    /// Takes so long for every answer from now on.
+    /// Sets how long each answer takes from now on.
     pub fn delay(&self, delay: Duration) {
         self.inbox().delay = delay;
     }
 
-    /// Leaves its address to somebody else, and keeps what came.
+    /// Frees its address for another receiver, and keeps the calls.
     pub fn stop(&self) {
         self.serving.abort();
     }
@@ -95,7 +95,7 @@ impl Receiver {
         self.calls().into_iter().filter(|call| call.json()["student_id"] == student).collect()
     }
 
-    /// The calls about this student, once there are so many.
+    /// The calls about this student, once there are `count` of them.
     pub async fn wait_for(&self, student: &str, count: usize) -> Vec<Call> {
         let begun = tokio::time::Instant::now();
         loop {
@@ -133,7 +133,7 @@ impl Call {
     }
 }
 
-/// Listens at this address, once whoever listened there before is gone.
+/// A listener at this address, once the one before is gone.
 pub(crate) async fn listen_at(address: &str) -> TcpListener {
     let mut tries = 0;
     loop {

@@ -9,22 +9,22 @@
 pub enum Capability {
     /// A service started with [`environment`](crate::environment), over HTTP and WebSocket, and the receiver of its events.
     Service,
-    /// Every byte of a request reaches the service. API Gateway answers broken, endless and oversized bodies itself, and does
-    /// not answer an upload while it comes.
+    /// Every byte of a request reaches the service as it is sent. API Gateway answers broken, endless and oversized bodies
+    /// itself, and answers no upload while it arrives.
     WholeRequests,
     /// Paths reach the service as they were sent. Gateways decode a slash before they route.
     EncodedPaths,
     /// The service answers preflights. The local stack answers them itself.
     Preflights,
-    /// A subscriber who is refused is told 401. The local stack tells 403.
+    /// A refused subscriber gets a 401. The local stack answers 403.
     SubscriberStatus,
-    /// Messages come in the order of `seq`. Functions post side by side: only `seq` orders what they tell in the same instant.
+    /// Messages arrive in the order of `seq`. Functions post concurrently: only `seq` orders what they post at the same instant.
     OrderedMessages,
-    /// `?since=` has an effect. API Gateway takes no message for a subscriber who is still connecting.
+    /// `?since=` has an effect. API Gateway accepts no message for a subscriber that is still connecting.
     Backlog,
     /// The `attendance` command as processes, with variables and a data folder of their own.
     Process,
-    /// Nothing else runs meanwhile, so that times mean something.
+    /// Nothing else runs meanwhile, so that measured times mean something.
     Alone,
     /// The deployed functions' table, logs and alarms.
     Stack,
@@ -76,7 +76,7 @@ macro_rules! cases {
                     an_upload_without_a_key_gets_its_answer,
                 }
                 [Service SubscriberStatus] {
-                    watchers_need_a_key,
+                    subscribers_need_a_key,
                 }
                 [Service Preflights] {
                     pages_of_other_origins_may_call,
@@ -101,15 +101,15 @@ macro_rules! cases {
                     a_long_answer_is_cut,
                 }
             }
-            watching (target) {
+            messages (target) {
                 [Service] {
                     a_ping_is_answered_and_nonsense_is_ignored,
                 }
                 [Service OrderedMessages] {
-                    watchers_hear_everything_in_order,
+                    subscribers_get_everything_in_order,
                 }
                 [Service OrderedMessages Backlog] {
-                    a_watcher_who_was_away_misses_nothing,
+                    a_subscriber_that_was_away_misses_nothing,
                 }
             }
             commands () {
@@ -165,9 +165,9 @@ macro_rules! cases {
                     a_subscriber_that_never_reads_delays_nobody_and_is_dropped,
                 }
                 [Service Stack] {
-                    a_watcher_who_vanished_is_cleaned_up_at_the_next_push,
-                    a_watcher_who_was_away_asks_for_what_he_missed,
-                    nobody_watches_without_a_key,
+                    a_subscriber_that_vanished_is_cleaned_up_at_the_next_push,
+                    a_subscriber_that_was_away_asks_for_what_it_missed,
+                    nobody_subscribes_without_a_key,
                     what_is_told_at_the_same_instant_has_numbers_of_its_own,
                 }
             }

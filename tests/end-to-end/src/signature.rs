@@ -14,7 +14,7 @@ fn mac(secret: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 impl Call {
-    /// Panics where either signature is not that of the two secrets.
+    /// Panics unless both signatures are those of the two secrets.
     pub fn is_signed(&self) {
         let encoded = ENCODED_SECRET.strip_prefix("whsec_").expect("the prefix");
         let secrets = [PLAIN_SECRET.as_bytes().to_vec(), STANDARD.decode(encoded).expect("base64")];

@@ -1,4 +1,4 @@
-//! A proxy between the service and its receiver, on which everything goes wrong that can.
+//! A proxy between the service and its receiver that injects every fault.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -35,7 +35,7 @@ pub enum Fault {
     TakenAndCut,
 }
 
-/// How many of a hundred requests meet each fault; the others meet none.
+/// How many requests in a hundred meet each fault; the others meet none.
 const FAULTS: [(Fault, u32); 7] = [
     (Fault::Slow, 8),
     (Fault::Refused, 12),
@@ -63,7 +63,7 @@ struct State {
 }
 
 impl Proxy {
-    /// A proxy at this address before the receiver at this URL, stormy from the start.
+    /// A proxy at this address in front of the receiver at this URL, injecting faults from the start.
     pub async fn start_at(address: &str, target: &str, seed: u64) -> Self {
         let listener = listen_at(address).await;
         let address = listener.local_addr().expect("it is bound");
@@ -80,23 +80,23 @@ impl Proxy {
         Self { address, state }
     }
 
-    /// Where events go.
+    /// The URL for events.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/attendance", self.address)
     }
 
-    /// The receiver is elsewhere now.
+    /// From now on the receiver is at this URL.
     pub fn point_to(&self, target: &str) {
         *self.state.target.lock().expect("no test panics here") = target.into();
     }
 
-    /// Nobody listens, or somebody does again.
+    /// Stops listening, or listens again.
     pub fn set_down(&self, down: bool) {
         self.state.down.store(down, Ordering::SeqCst);
     }
 
-    /// From now on nothing goes wrong.
+    /// Injects no more faults.
     pub fn calm(&self) {
         self.state.stormy.store(false, Ordering::SeqCst);
     }
@@ -119,14 +119,14 @@ async fn listen(listener: TcpListener, address: SocketAddr, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         if state.down.load(Ordering::SeqCst) {
-            // The connections too: whoever is gone is gone.
+            // The open connections end too.
             listener = None;
             connections.abort_all();
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         }
         let Some(open) = &listener else {
-            // The port may be some connection's for a moment.
+            // For a moment the port may belong to a connection.
             listener = TcpListener::bind(address).await.ok();
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
@@ -140,7 +140,7 @@ async fn listen(listener: TcpListener, address: SocketAddr, state: Arc<State>) {
     }
 }
 
-/// One connection, until a fault ends it or the service does.
+/// One connection, until a fault or the service ends it.
 async fn serve(state: Arc<State>, mut socket: TcpStream) {
     while let Ok(Some(request)) = Request::read(&mut socket).await {
         if !state.meet(request, &mut socket).await.unwrap_or(false) {
@@ -164,7 +164,7 @@ impl State {
         Fault::None
     }
 
-    /// Does with the request what is drawn for it, and returns whether the connection goes on.
+    /// Applies a random fault to the request, and returns whether the connection goes on.
     async fn meet(&self, request: Request, socket: &mut TcpStream) -> io::Result<bool> {
         let fault = self.draw();
         *self.met.lock().expect("no test panics here").entry(fault).or_default() += 1;
@@ -181,7 +181,7 @@ impl State {
             Fault::Slow => tokio::time::sleep(Duration::from_millis(200)).await,
             Fault::None | Fault::TakenAndReset | Fault::TakenAndSilent | Fault::TakenAndCut => {}
         }
-        // Where the receiver is down, so are we.
+        // A proxy of a receiver that is down is down.
         let Some((status, body)) = self.forward(request).await else {
             socket.set_zero_linger()?;
             return Ok(false);
@@ -201,7 +201,7 @@ impl State {
         Ok(true)
     }
 
-    /// What the receiver answers, or `None` where it does not.
+    /// The receiver's answer, or `None` if there is none.
     async fn forward(&self, request: Request) -> Option<(u16, String)> {
         let target = self.target.lock().expect("no test panics here").clone();
         let mut forwarded = self.client.post(target).body(request.body);
@@ -221,7 +221,7 @@ impl State {
     }
 }
 
-/// Says nothing until the service has had enough.
+/// Answers nothing until the service gives up.
 async fn silence(socket: &mut TcpStream) -> io::Result<bool> {
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut rest)).await;
@@ -239,7 +239,7 @@ struct Request {
 }
 
 impl Request {
-    /// The next request, or `None` where the service closed the connection.
+    /// The next request, or `None` if the service closed the connection.
     async fn read(socket: &mut TcpStream) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
         let end = loop {

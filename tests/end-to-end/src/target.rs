@@ -8,7 +8,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
-use crate::Watcher;
+use crate::Subscriber;
 
 /// A running service, seen from outside.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct Target {
     students: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a request came to.
+/// The answer to a request.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub struct Answer {
@@ -31,8 +31,8 @@ pub struct Answer {
 }
 
 impl Target {
-    /// The service at these addresses, without a slash at their ends. `image_limit` is the most bytes it takes of a
-    /// picture.
+    /// The service at these addresses, without a slash at their ends. `image_limit` is the largest picture that it
+    /// accepts, in bytes.
     #[must_use]
     pub fn new(http: &str, ws: &str, key: Option<&str>, image_limit: usize) -> Self {
         let client = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().expect("a client");
@@ -58,7 +58,7 @@ impl Target {
         &self.http
     }
 
-    /// The WebSocket's address, as `/config` must tell it.
+    /// The WebSocket's address, as `/config` must give it.
     #[must_use]
     pub fn ws(&self) -> &str {
         &self.ws
@@ -70,7 +70,7 @@ impl Target {
         self.key.as_deref()
     }
 
-    /// The most bytes it takes of a picture.
+    /// The largest picture that it accepts, in bytes.
     #[must_use]
     pub fn image_limit(&self) -> usize {
         self.image_limit
@@ -85,17 +85,17 @@ impl Target {
         }
     }
 
-    /// What `GET` of this path answers.
+    /// The answer to `GET` of this path.
     pub async fn get(&self, path: &str) -> Answer {
         Answer::of(self.request(Method::GET, path)).await
     }
 
-    /// What `POST` of this form answers.
+    /// The answer to `POST` of this form.
     pub async fn post(&self, path: &str, form: Form) -> Answer {
         Answer::of(self.request(Method::POST, path).multipart(form)).await
     }
 
-    /// What enrolling answers. The student is remembered for [`forget_everybody`](Self::forget_everybody).
+    /// The answer to an enrolment. The student is remembered for [`forget_everybody`](Self::forget_everybody).
     pub async fn enroll(&self, student: &str, picture: &Bytes) -> Answer {
         self.students.lock().expect("no case panics here").push(student.to_owned());
         self.post("/enroll", Form::new().text("student_id", student.to_owned()).part("image", image(picture))).await
@@ -109,22 +109,22 @@ impl Target {
         student
     }
 
-    /// What recognising answers.
+    /// The answer to a recognition.
     pub async fn recognize(&self, picture: &Bytes) -> Answer {
         self.post("/recognize", Form::new().part("image", image(picture))).await
     }
 
-    /// What a camera's frame answers; `query` is empty or begins with `?`.
+    /// The answer to a camera's frame; `query` is empty or begins with `?`.
     pub async fn realtime(&self, query: &str, picture: &Bytes) -> Answer {
         self.post(&format!("/recognize/realtime{query}"), Form::new().part("image", image(picture))).await
     }
 
-    /// What erasing a student answers.
+    /// The answer to erasing a student.
     pub async fn remove(&self, student: &str) -> Answer {
         Answer::of(self.request(Method::DELETE, &format!("/students/{student}"))).await
     }
 
-    /// Erases everybody who was enrolled by earlier cases, so that the next one begins with nobody.
+    /// Erases everybody whom earlier cases enrolled, so that the next one begins with nobody.
     pub async fn forget_everybody(&self) {
         let students = std::mem::take(&mut *self.students.lock().expect("no case panics here"));
         for student in students {
@@ -136,7 +136,7 @@ impl Target {
         assert_eq!(self.get("/health").await.body["labels"], 0, "somebody else uses this service");
     }
 
-    /// The ids of the stored events that stand so, through all pages.
+    /// The ids of the stored events with this status, from all pages.
     pub async fn events(&self, status: &str) -> HashSet<String> {
         let mut ids = HashSet::new();
         let mut cursor = String::new();
@@ -152,14 +152,14 @@ impl Target {
         }
     }
 
-    /// A watcher who begins with the next message, or after the message with this `seq`.
-    pub async fn watch(&self, since: Option<u64>) -> Watcher {
-        Watcher::connect(&self.watch_url(since)).await.expect("the WebSocket opens")
+    /// A subscriber that begins with the next message, or after the message with this `seq`.
+    pub async fn subscribe(&self, since: Option<u64>) -> Subscriber {
+        Subscriber::connect(&self.subscription_url(since)).await.expect("the WebSocket opens")
     }
 
-    /// The WebSocket's address with the key and the place to begin.
+    /// The WebSocket's address with the key and the message to begin after.
     #[must_use]
-    pub fn watch_url(&self, since: Option<u64>) -> String {
+    pub fn subscription_url(&self, since: Option<u64>) -> String {
         let key = self.key.iter().map(|key| format!("key={key}"));
         let query: Vec<String> = key.chain(since.map(|seq| format!("since={seq}"))).collect();
         if query.is_empty() { self.ws.clone() } else { format!("{}?{}", self.ws, query.join("&")) }
@@ -180,7 +180,7 @@ pub(crate) fn image(picture: &Bytes) -> Part {
 }
 
 impl Answer {
-    /// What this request answers. An answer that is no JSON has the body null.
+    /// The answer to this request. If it is not JSON, its body is null.
     pub async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap_or_else(|error| panic!("no answer: {error:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -194,7 +194,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a header in ASCII"))
     }
 
-    /// Panics where this is not the contract's error with this status and code.
+    /// Panics unless this is the contract's error with this status and code.
     #[track_caller]
     pub fn is_error(&self, status: u16, code: &str) {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{self:?}");

@@ -1,4 +1,4 @@
-//! What is deployed to AWS: built as `sam build` does, weighed, and its start timed.
+//! The packages for AWS: built as `sam build` builds them, weighed, and started.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,16 +14,16 @@ use super::tools::{PORT, local, tool, with_tools};
 use crate::functions::functions;
 use crate::workspace::{cargo_command, root, succeed, target_folder};
 
-/// The most that a function's package may weigh unzipped, in MiB: AWS takes 250.
+/// The most that a function's package may weigh unzipped, in MiB. AWS allows 250.
 const PACKAGE_BUDGET: u64 = 90;
 
-/// The most that the program of a function without models may weigh when it is built for AWS, in MiB.
+/// The most that the program of a function without models may weigh, built for AWS, in MiB.
 const SMALL_BUDGET: u64 = 24;
 
-/// How long a function may take until it asks for its first invocation. AWS gives it ten seconds, in which it also reads its
-/// secret and the gallery.
+/// How long a function may take until it asks for its first invocation. AWS allows ten seconds, in which the function also
+/// reads its secret and the gallery.
 const INIT_BUDGET: Duration = Duration::from_secs(4);
-/// How long one that does not ask is waited for.
+/// When a function that never asks is given up.
 const INIT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Builds the release packages by `sam build`, and prints what each weighs and how long it takes to start.
@@ -75,7 +75,7 @@ pub(super) fn check_weights(built: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds the smallest function as it is built for AWS, and checks its weight and that it starts.
+/// Builds the smallest function for AWS, and checks its weight and its start.
 pub(super) fn check_small_function() -> Result<()> {
     let mut build = local(with_tools(cargo_command())?, PORT);
     build.args(["lambda", "build", "--release", "--x86-64", "--locked", "--package", "attendance-connect"]);
@@ -100,13 +100,13 @@ fn weight(folder: &Path) -> Result<u64> {
     Ok(whole)
 }
 
-/// Answers as a table and a bucket with nothing in them would, at this address.
+/// The address of a server that answers as an empty table and an empty bucket would.
 fn empty_stores() -> Result<String> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A client that breaks off is its own affair.
+            // A client may break off.
             std::thread::spawn(move || answer_as_empty(stream));
         }
     });
@@ -133,8 +133,8 @@ fn answer_as_empty(mut stream: TcpStream) -> std::io::Result<()> {
     write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
-/// How long the function takes from its start to the moment when it asks for its first invocation. Its settings are in
-/// its environment and its gallery is empty: on AWS reading the secret and the gallery comes on top.
+/// The time from the function's start to its request for the first invocation. Its settings are in its environment and its
+/// gallery is empty: on AWS, reading the secret and the gallery comes on top.
 fn init(bootstrap: &Path) -> Result<Duration> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     listener.set_nonblocking(true)?;

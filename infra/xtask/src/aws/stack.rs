@@ -1,4 +1,4 @@
-//! The local stack: one process, what it writes, and its end.
+//! The local stack: one process and the files that it writes.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -12,26 +12,26 @@ use anyhow::{Context, Result, bail, ensure};
 use super::tools::{PORT, folder, local, tool};
 use crate::workspace::succeed;
 
-/// How long the stack may take to start, and to end together with the functions that it started.
+/// How long the stack may take to start, and to stop together with the functions that it started.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The name of the stack that `up` leaves to `down`.
+/// The name of the stack that `up` starts and `down` stops.
 pub(super) const LEFT_RUNNING: &str = "stack";
 
 /// The local stack, running; stopped on drop.
 pub(super) struct Stack {
     pub(super) port: u16,
     process: Option<Child>,
-    /// What it and its functions write beside their log.
+    /// Holds the files that it and its functions write, except the log.
     scratch: PathBuf,
 }
 
 impl Stack {
-    /// The stack, answering on this port. Its log is `target/aws/log/<name>.log`.
+    /// The stack, once it answers on this port. Its log is `target/aws/log/<name>.log`.
     pub(super) fn start(name: &str, port: u16) -> Result<Self> {
         ensure!(!answers(port), "something listens on 127.0.0.1:{port} already: `cargo xtask aws down` stops a stack");
         let log = folder("log")?.join(format!("{name}.log"));
-        // Its own, emptied: the functions' programs of every run before would stay in the system's.
+        // Its own folder, emptied. In the system's, the functions' programs of every earlier run would pile up.
         let scratch = scratch(name)?;
         fs::remove_dir_all(&scratch)?;
         fs::create_dir(&scratch)?;
@@ -70,7 +70,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        // A polite signal first: it stops the functions that it started.
+        // SIGTERM first, so that it stops the functions that it started.
         let _ = Command::new("kill").arg(process.id().to_string()).status();
         let end = Instant::now() + PATIENCE;
         while matches!(process.try_wait(), Ok(None)) && Instant::now() < end {
@@ -88,7 +88,7 @@ pub(super) fn down() -> Result<()> {
     let pid = fs::read_to_string(&file).context("no stack was started by `cargo xtask aws up`")?;
     let answered = answers(PORT);
     fs::remove_file(file)?;
-    // The number may be somebody else's by now.
+    // The process id may belong to another process by now.
     ensure!(answered, "the stack that `cargo xtask aws up` started is gone already");
     succeed(Command::new("kill").arg(pid.trim()))?;
     let end = Instant::now() + PATIENCE;
@@ -100,12 +100,12 @@ pub(super) fn down() -> Result<()> {
     Ok(fs::remove_dir_all(scratch(LEFT_RUNNING)?)?)
 }
 
-/// The folder for what a stack and its functions write beside their log.
+/// The folder for the files that a stack and its functions write, except the log.
 fn scratch(name: &str) -> Result<PathBuf> {
     folder(&format!("scratch-{name}"))
 }
 
-/// Whether a stack answers there.
+/// Whether a stack answers on this port.
 fn answers(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
     let asked = stream.set_read_timeout(Some(Duration::from_secs(2))).and_then(|()| {
@@ -119,8 +119,8 @@ fn answers(port: u16) -> bool {
 
 /// A port that nobody listens on.
 pub(super) fn free_port() -> Result<u16> {
-    // Below the range that outgoing connections are given: one of them would take the port before it is listened on.
-    // Two runs side by side have neighbouring numbers: they begin far from each other.
+    // Below the ports of outgoing connections, one of which could take the port before it is listened on. Two concurrent
+    // runs have neighbouring process ids, and begin far from each other.
     let first = 20_000 + (std::process::id() % 700 * 16) as u16;
     (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).context("no port is free")
 }

@@ -5,9 +5,9 @@ use reqwest::multipart::Form;
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::target::image;
-use crate::{ACCESS_KEYS, Answer, Target, Watcher, pictures};
+use crate::{ACCESS_KEYS, Answer, Subscriber, Target, pictures};
 
-/// Every route that wants a key.
+/// Every route that needs a key.
 const GUARDED: [(Method, &str); 7] = [
     (Method::GET, "/config"),
     (Method::POST, "/enroll"),
@@ -18,7 +18,7 @@ const GUARDED: [(Method, &str); 7] = [
     (Method::GET, "/ws/recognitions"),
 ];
 
-/// Any of the keys opens, in each of its forms; no other does.
+/// Each key is accepted in each of its forms; no other key is.
 pub async fn a_key_opens_and_nothing_else_does(target: &Target) {
     let bare = target.with_key(None);
     for (method, path) in GUARDED {
@@ -61,22 +61,22 @@ pub async fn a_key_opens_and_nothing_else_does(target: &Target) {
     }
 }
 
-/// A picture that comes without a key is refused, and the client that sends first and reads later gets to know it.
+/// A picture sent without a key is refused, and a client that sends first and reads later gets the answer.
 pub async fn an_upload_without_a_key_gets_its_answer(target: &Target) {
     let form = Form::new().part("image", image(&pictures::photograph("obama3.jpg")));
     target.with_key(None).post("/recognize", form).await.is_error(401, "unauthorized");
 }
 
-/// A watcher says the key in the address.
-pub async fn watchers_need_a_key(target: &Target) {
+/// A subscriber sends the key in the address.
+pub async fn subscribers_need_a_key(target: &Target) {
     for key in [None, Some("wrong"), Some(&ACCESS_KEYS[0][1..])] {
-        match Watcher::connect(&target.with_key(key).watch_url(None)).await.err().map(|error| *error) {
+        match Subscriber::connect(&target.with_key(key).subscription_url(None)).await.err().map(|error| *error) {
             Some(Error::Http(answer)) => assert_eq!(answer.status(), 401, "{key:?}"),
             other => panic!("{key:?}: {other:?}"),
         }
     }
     for key in ACCESS_KEYS {
-        target.with_key(Some(key)).watch(None).await;
+        target.with_key(Some(key)).subscribe(None).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a frame to the Attendance API and the watchers.
+//! From a frame to the Attendance API and the subscribers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::receiver::unix_now;
 use crate::target::{fresh, image};
 use crate::{API_KEY, COOLDOWN_SECONDS, Receiver, Target, pictures};
 
-/// More than a student's quiet time.
+/// More than the cooldown.
 const QUIET: Duration = Duration::from_millis(COOLDOWN_SECONDS * 1000 + 300);
 
 fn report(answer: &crate::Answer) -> &Value {
@@ -23,7 +23,7 @@ pub async fn a_sighting_is_answered_sent_and_pushed(target: &Target, receiver: &
     target.forget_everybody().await;
     receiver.answer(200, r#"{"ok":true,"token":"ATT-7"}"#);
     let student = target.enroll_new("obama", &pictures::photograph("obama.jpg")).await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     let frame = pictures::photograph("obama2.jpg");
     let form = Form::new().part("image", image(&frame)).text("class_id", "7B").text("session_id", "ünit 3");
     let answer = target.post("/recognize/realtime?device_id=cam-1&location_id=gate%20north", form).await;
@@ -65,7 +65,7 @@ pub async fn a_sighting_is_answered_sent_and_pushed(target: &Target, receiver: &
     });
     assert_eq!(event, expected);
 
-    let mut push = watcher.next_of("recognized").await;
+    let mut push = subscriber.next_of("recognized").await;
     let seq = push.as_object_mut().expect("an object").remove("seq").expect("a seq");
     assert!(seq.as_u64().is_some_and(|seq| seq > 0));
     let expected = json!({
@@ -80,11 +80,11 @@ pub async fn a_sighting_is_answered_sent_and_pushed(target: &Target, receiver: &
     assert_eq!(push, expected);
 }
 
-/// A student who stays in the picture is told once per quiet time; the pushes go on.
+/// A student who stays in view is reported once per cooldown; the pushes go on.
 pub async fn a_student_is_told_once_per_quiet_time(target: &Target, receiver: &Receiver) {
     target.forget_everybody().await;
     let student = target.enroll_new("obama", &pictures::obama(0)).await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     let frame = pictures::obama(1);
     // In the same instant: one event, whoever wins.
     let (a, b) = tokio::join!(target.realtime("", &frame), target.realtime("", &frame));
@@ -102,7 +102,7 @@ pub async fn a_student_is_told_once_per_quiet_time(target: &Target, receiver: &R
     assert!((1..=COOLDOWN_SECONDS).contains(&left), "{message}");
     assert!(report(&third)["http_status"].is_null());
     for _ in 0..3 {
-        assert_eq!(watcher.next_of("recognized").await["student_id"], student, "skipped ones are pushed too");
+        assert_eq!(subscriber.next_of("recognized").await["student_id"], student, "skipped ones are pushed too");
     }
     tokio::time::sleep(QUIET).await;
     assert_eq!(report(&target.realtime("", &frame).await)["status"], "sent");
@@ -129,18 +129,18 @@ pub async fn min_conf_tightens_what_is_dispatched(target: &Target, receiver: &Re
     assert_eq!(loose.body["dispatch"], json!([]));
 }
 
-/// Strangers are told where that is asked for; they share one quiet time per camera.
+/// Strangers are reported on request; they share one cooldown per camera.
 pub async fn strangers_are_told_on_request(target: &Target, receiver: &Receiver) {
     target.forget_everybody().await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     let (gate, yard) = (fresh("gate"), fresh("yard"));
     let frame = pictures::obama(1);
     let silent = target.realtime(&format!("?device_id={gate}"), &frame).await;
     assert_eq!((&silent.body["dispatch"], &silent.body["results"][0]["label"]), (&json!([]), &json!("Unknown")));
-    watcher.hears_nothing_for(Duration::from_millis(600)).await;
+    subscriber.gets_nothing_for(Duration::from_millis(600)).await;
     let first = target.realtime(&format!("?send_unknown=true&device_id={gate}"), &frame).await;
     assert_eq!((&first.body["dispatch"][0]["label"], &report(&first)["status"]), (&json!("Unknown"), &json!("sent")));
-    let push = watcher.next_of("recognized").await;
+    let push = subscriber.next_of("recognized").await;
     assert_eq!((&push["student_id"], &push["distance"]), (&json!("Unknown"), &Value::Null), "nobody is enrolled");
     let calls = receiver.calls_about("Unknown");
     let event = calls.iter().map(crate::Call::json).find(|event| event["device_id"] == gate).expect("it came");
@@ -160,7 +160,7 @@ pub async fn a_failed_delivery_is_sent_again(target: &Target, receiver: &Receive
     target.forget_everybody().await;
     receiver.answer(500, "not now");
     let student = target.enroll_new("obama", &pictures::obama(0)).await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     let failed = target.realtime("", &pictures::obama(1)).await;
     assert_eq!(
         (&report(&failed)["status"], &report(&failed)["http_status"]),
@@ -169,12 +169,12 @@ pub async fn a_failed_delivery_is_sent_again(target: &Target, receiver: &Receive
     );
     let message = report(&failed)["message"].as_str().expect("a reason");
     assert!(message.starts_with("queued: "), "{message}");
-    assert_eq!(&watcher.next_of("recognized").await["dispatch"], report(&failed));
+    assert_eq!(&subscriber.next_of("recognized").await["dispatch"], report(&failed));
     let skipped = target.realtime("", &pictures::obama(2)).await;
     assert_eq!(report(&skipped)["status"], "skipped", "what is stored took the cooldown");
 
     receiver.answer(200, "{}");
-    let delivery = watcher.next_of("delivery").await;
+    let delivery = subscriber.next_of("delivery").await;
     let calls = receiver.wait_for(&student, 2).await;
     let event = calls[0].json();
     let fields: Vec<&String> = delivery.as_object().expect("an object").keys().collect();
@@ -198,7 +198,7 @@ pub async fn a_silent_receiver_costs_the_timeout(target: &Target, receiver: &Rec
     target.forget_everybody().await;
     receiver.delay(Duration::from_secs(30));
     let student = target.enroll_new("obama", &pictures::obama(0)).await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     let begun = std::time::Instant::now();
     let failed = target.realtime("", &pictures::obama(1)).await;
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
@@ -206,11 +206,11 @@ pub async fn a_silent_receiver_costs_the_timeout(target: &Target, receiver: &Rec
     assert!(report(&failed)["http_status"].is_null(), "{failed:?}");
     assert!(report(&failed)["message"].as_str().is_some_and(|m| m.starts_with("queued: ")), "{failed:?}");
     receiver.delay(Duration::ZERO);
-    let delivery = watcher.next_of("delivery").await;
+    let delivery = subscriber.next_of("delivery").await;
     assert_eq!((&delivery["student_id"], &delivery["status"]), (&json!(student), &json!("sent")));
 }
 
-/// The receiver's answer comes back, as much of it as the contract lets through.
+/// The receiver's answer is passed on, up to the contract's limit.
 pub async fn a_long_answer_is_cut(target: &Target, receiver: &Receiver) {
     target.forget_everybody().await;
     receiver.answer(202, &"é".repeat(40_000));

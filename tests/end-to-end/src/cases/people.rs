@@ -79,7 +79,7 @@ pub async fn people_are_enrolled_named_and_erased(target: &Target) {
     assert_eq!(target.recognize(&frame).await.body["results"][0]["label"], obama);
 }
 
-/// Several pictures of one student are one candidate, and picture files of each kind that is taken do.
+/// Several pictures of one student make one candidate, in each accepted file format.
 pub async fn a_student_has_several_pictures(target: &Target) {
     target.forget_everybody().await;
     let obama = target.enroll_new("obama", &pictures::photograph("obama.jpg")).await;
@@ -94,7 +94,7 @@ pub async fn a_student_has_several_pictures(target: &Target) {
     assert_eq!(target.remove(&obama).await.body["removed"], 3);
 }
 
-/// One picture that comes several times in the same instant is stored once, and every sender gets the same answer.
+/// A picture that arrives several times at the same instant is stored once, and every sender gets the same answer.
 pub async fn a_picture_that_comes_at_once_is_stored_once(target: &Target) {
     target.forget_everybody().await;
     let (student, picture) = (fresh("obama"), pictures::obama(0));
@@ -107,7 +107,7 @@ pub async fn a_picture_that_comes_at_once_is_stored_once(target: &Target) {
     assert_eq!(target.remove(&student).await.body["removed"], 1);
 }
 
-/// Every face of a frame is named by itself.
+/// Each face of a frame is named on its own.
 pub async fn everybody_in_a_frame_is_named(target: &Target) {
     target.forget_everybody().await;
     let obama = target.enroll_new("obama", &pictures::photograph("obama.jpg")).await;
@@ -123,7 +123,7 @@ pub async fn everybody_in_a_frame_is_named(target: &Target) {
     assert_eq!(labels, [&obama, &biden], "from left to right: {answer:?}");
 }
 
-/// A picture without a face is no error of the request, and says so; one with two people is refused.
+/// A picture without a face is answered with 200 and says so; one with two people is refused.
 pub async fn a_picture_must_show_one_person(target: &Target) {
     target.forget_everybody().await;
     let student = fresh("siswa");

@@ -1,4 +1,4 @@
-//! What is refused, each with its status and its word.
+//! Refusals, each with its status and code.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::target::image;
 use crate::{Answer, Target, flood, pictures, send_raw};
 
-/// The routes that take a picture, with the fields that each wants beside it.
+/// The routes that take a picture, with the other fields that each needs.
 const PICTURE_ROUTES: [(&str, &[(&str, &str)]); 3] =
     [("/enroll", &[("student_id", "siswaA")]), ("/recognize", &[]), ("/recognize/realtime", &[])];
 
@@ -35,7 +35,7 @@ pub async fn forms_with_wrong_fields_are_refused(target: &Target) {
     assert_eq!(target.get("/health").await.body["encodings"], 0, "nothing was stored");
 }
 
-/// Names that would be a path, a reserved word or trouble in a log.
+/// Ids that would be a path, a reserved word or trouble in a log.
 pub async fn wrong_student_ids_are_refused(target: &Target) {
     let picture = pictures::obama(0);
     let long = "a".repeat(65);
@@ -52,7 +52,7 @@ pub async fn wrong_student_ids_are_refused(target: &Target) {
     assert_eq!(target.get("/health").await.body["encodings"], 0, "nothing was stored");
 }
 
-/// Bytes that are no picture, or none that is taken.
+/// Bytes that are not a picture, or not an accepted one.
 pub async fn wrong_pictures_are_refused(target: &Target) {
     let large = Bytes::from([&pictures::obama(0)[..], &vec![0; target.image_limit()]].concat());
     let wrong = [
@@ -77,7 +77,7 @@ pub async fn wrong_pictures_are_refused(target: &Target) {
     assert_eq!(target.get("/health").await.body["encodings"], 0, "nothing was stored");
 }
 
-/// Bodies that are no form, whatever their header says.
+/// Bodies that are not a form, whatever their header says.
 pub async fn broken_bodies_are_refused(target: &Target) {
     let multipart = "multipart/form-data; boundary=edge";
     for (path, _) in PICTURE_ROUTES {
@@ -101,7 +101,7 @@ pub async fn broken_bodies_are_refused(target: &Target) {
     assert_eq!(target.get("/health").await.body["encodings"], 0, "nothing was stored");
 }
 
-/// A picture without end is refused while it comes: the client gets the answer although its form never ends.
+/// An endless picture is refused while it arrives: the client gets the answer although its form never ends.
 pub async fn an_endless_picture_is_refused_while_it_comes(target: &Target) {
     for (path, _) in PICTURE_ROUTES {
         for size in [target.image_limit() + (1 << 20), 30 << 20] {
@@ -112,7 +112,7 @@ pub async fn an_endless_picture_is_refused_while_it_comes(target: &Target) {
     }
 }
 
-/// An upload of 30 MB with its length told gets its 413, not a broken connection.
+/// An upload of 30 MB that declares its length gets its 413, not a broken connection.
 pub async fn a_large_upload_gets_its_answer(target: &Target) {
     let picture = Bytes::from(vec![0x55; 30_000_000]);
     for (path, fields) in PICTURE_ROUTES {
@@ -121,7 +121,7 @@ pub async fn a_large_upload_gets_its_answer(target: &Target) {
     }
 }
 
-/// Parameters of `/recognize/realtime` that are no values.
+/// Values that parameters of `/recognize/realtime` cannot have.
 pub async fn wrong_parameters_are_refused(target: &Target) {
     let picture = pictures::obama(0);
     let long = format!("device_id={}", "x".repeat(129));

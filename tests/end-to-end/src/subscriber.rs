@@ -8,19 +8,19 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-/// How long a message may take to come.
+/// How long a message may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A WebSocket client that reads.
-pub struct Watcher(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub struct Subscriber(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-impl Watcher {
-    /// A watcher at this address.
+impl Subscriber {
+    /// A subscriber at this address.
     ///
     /// # Errors
-    /// Where the service does not open a WebSocket, with what it answered instead.
+    /// If the service opens no WebSocket, with the answer that it gave instead.
     pub async fn connect(url: &str) -> Result<Self, Box<Error>> {
-        // A thousand of them with the usual 128 KiB each would be a test of this machine.
+        // A thousand of them, each with the usual 128 KiB, would be a test of this machine.
         let config = WebSocketConfig::default().read_buffer_size(4 << 10);
         let connecting = connect_async_with_config(url, Some(config), true);
         let (socket, _) = timeout(PATIENCE, connecting).await.expect("an answer in time").map_err(Box::new)?;
@@ -32,7 +32,7 @@ impl Watcher {
         self.0.send(Message::text(text)).await.expect("the connection holds");
     }
 
-    /// The next text, as JSON, or `None` where the service closed the connection.
+    /// The next text, as JSON, or `None` if the service closed the connection.
     pub async fn try_next(&mut self) -> Option<Value> {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("a message in time") {
@@ -59,8 +59,8 @@ impl Watcher {
         }
     }
 
-    /// Panics where a text comes within this time.
-    pub async fn hears_nothing_for(&mut self, time: Duration) {
+    /// Panics if a text comes within this time.
+    pub async fn gets_nothing_for(&mut self, time: Duration) {
         if let Ok(message) = timeout(time, self.next()).await {
             panic!("unexpected: {message}");
         }

@@ -1,4 +1,4 @@
-//! Watchers.
+//! Live messages to subscribers.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ fn seq(message: &Value) -> u64 {
     message["seq"].as_u64().unwrap_or_else(|| panic!("no seq: {message}"))
 }
 
-/// Every watcher gets every message once, in the order of `seq`, while requests run side by side.
-pub async fn watchers_hear_everything_in_order(target: &Target) {
+/// Every subscriber gets every message once, in the order of `seq`, while requests run concurrently.
+pub async fn subscribers_get_everything_in_order(target: &Target) {
     target.forget_everybody().await;
-    let mut watchers = Vec::new();
+    let mut subscribers = Vec::new();
     for _ in 0..3 {
-        watchers.push(target.watch(None).await);
+        subscribers.push(target.subscribe(None).await);
     }
     let mut requests = tokio::task::JoinSet::new();
     for n in 0..16 {
@@ -28,12 +28,12 @@ pub async fn watchers_hear_everything_in_order(target: &Target) {
     let (a, b) = tokio::join!(target.realtime("", &frame), target.realtime("", &frame));
     assert_eq!((a.status, b.status), (200, 200));
     let mut all: Vec<Vec<Value>> = Vec::new();
-    for watcher in &mut watchers {
+    for subscriber in &mut subscribers {
         let mut heard = Vec::new();
         while heard.len() < enrolled.len() + 2 {
-            heard.push(watcher.next().await);
+            heard.push(subscriber.next().await);
         }
-        watcher.hears_nothing_for(Duration::from_millis(300)).await;
+        subscriber.gets_nothing_for(Duration::from_millis(300)).await;
         assert!(heard.windows(2).all(|two| seq(&two[0]) < seq(&two[1])), "{heard:?}");
         let mut students: Vec<String> = heard
             .iter()
@@ -51,45 +51,45 @@ pub async fn watchers_hear_everything_in_order(target: &Target) {
     assert_eq!(message["saved"], 1);
 }
 
-/// Who was away goes on after the last message that he saw.
-pub async fn a_watcher_who_was_away_misses_nothing(target: &Target) {
+/// A subscriber that was away continues after the last message that it got.
+pub async fn a_subscriber_that_was_away_misses_nothing(target: &Target) {
     target.forget_everybody().await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     let first = target.enroll_new("obama", &pictures::obama(0)).await;
-    let seen = watcher.next().await;
+    let seen = subscriber.next().await;
     assert_eq!(seen["student_id"], first);
-    drop(watcher);
+    drop(subscriber);
     let mut missed = Vec::new();
     for n in 1..5 {
         missed.push(target.enroll_new("obama", &pictures::obama(n)).await);
     }
-    let mut watcher = target.watch(Some(seq(&seen))).await;
+    let mut subscriber = target.subscribe(Some(seq(&seen))).await;
     missed.push(target.enroll_new("obama", &pictures::obama(5)).await);
     let mut last = seq(&seen);
     for student in &missed {
-        let message = watcher.next().await;
+        let message = subscriber.next().await;
         assert_eq!(message["student_id"], *student);
         assert!(seq(&message) > last);
         last = seq(&message);
     }
     // The same over an open connection.
-    watcher.send(&json!({"action": "resume", "since": seq(&seen)}).to_string()).await;
+    subscriber.send(&json!({"action": "resume", "since": seq(&seen)}).to_string()).await;
     for student in &missed {
-        assert_eq!(watcher.next().await["student_id"], *student);
+        assert_eq!(subscriber.next().await["student_id"], *student);
     }
-    watcher.hears_nothing_for(Duration::from_millis(300)).await;
+    subscriber.gets_nothing_for(Duration::from_millis(300)).await;
 }
 
-/// A ping is answered; what is no action is not.
+/// A ping is answered; a text that is not an action is ignored.
 pub async fn a_ping_is_answered_and_nonsense_is_ignored(target: &Target) {
     target.forget_everybody().await;
-    let mut watcher = target.watch(None).await;
+    let mut subscriber = target.subscribe(None).await;
     for text in ["", "hello", "{", "[1]", r#"{"action":"dance"}"#, r#"{"action":"resume"}"#] {
-        watcher.send(text).await;
+        subscriber.send(text).await;
     }
-    watcher.hears_nothing_for(Duration::from_millis(400)).await;
-    watcher.send(r#"{"action":"ping"}"#).await;
-    assert_eq!(watcher.next().await["type"], "pong");
+    subscriber.gets_nothing_for(Duration::from_millis(400)).await;
+    subscriber.send(r#"{"action":"ping"}"#).await;
+    assert_eq!(subscriber.next().await["type"], "pong");
     let student = target.enroll_new("obama", &pictures::obama(0)).await;
-    assert_eq!(watcher.next().await["student_id"], student, "the connection goes on");
+    assert_eq!(subscriber.next().await["student_id"], student, "the connection goes on");
 }
