@@ -1,5 +1,6 @@
 //! The replaced service's stored embeddings: `<student_id>.npy`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use attendance::ports::{Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, Ga
 use attendance::{Clock, Embedding, Environment, ModelId, PhotoDigest, StudentId, SystemClock};
 use attendance_models::embedding_model;
 use clap::Args;
+use npyz::NpyFile;
 
 use crate::adapters::Adapters;
 use crate::places::Places;
@@ -74,49 +76,33 @@ async fn import(gallery: &dyn GalleryStore, path: &Path) -> Result<(StudentId, E
     Ok((student, gallery.enroll(enrollment).await?))
 }
 
-/// Returns the embeddings in a NumPy file (format 1 to 3): little-endian float64 or float32, C order, shape
+/// Returns the embeddings in a NumPy file: float64 or float32 in either byte order, C or Fortran order, of shape
 /// (n, dimensions) or (dimensions,).
 fn parse_npy(bytes: &[u8], model: &ModelId) -> Result<Vec<Embedding>> {
     let dimensions = model.dimensions();
-    let (Some((b"\x93NUMPY", [major, _, rest @ ..])), 1..=3) =
-        (bytes.split_first_chunk::<6>(), bytes.get(6).copied().unwrap_or_default())
-    else {
-        bail!("it is no NumPy file");
-    };
-    let (length, rest) = if *major == 1 {
-        let (length, rest) = rest.split_first_chunk::<2>().context("the header is cut off")?;
-        (usize::from(u16::from_le_bytes(*length)), rest)
-    } else {
-        let (length, rest) = rest.split_first_chunk::<4>().context("the header is cut off")?;
-        (u32::from_le_bytes(*length) as usize, rest)
-    };
-    let (header, data) = rest.split_at_checked(length).context("the header is cut off")?;
-    let header: String = String::from_utf8_lossy(header).chars().filter(|c| !c.is_whitespace()).collect();
-    ensure!(header.contains("'fortran_order':False"), "it must be in C order");
-    let values: Vec<f32> = if header.contains("'descr':'<f8'") {
-        let (words, rest) = data.as_chunks::<8>();
-        ensure!(rest.is_empty(), "its data is cut off");
-        words.iter().map(|word| f64::from_le_bytes(*word) as f32).collect()
-    } else if header.contains("'descr':'<f4'") {
-        let (words, rest) = data.as_chunks::<4>();
-        ensure!(rest.is_empty(), "its data is cut off");
-        words.iter().map(|word| f32::from_le_bytes(*word)).collect()
-    } else {
-        bail!("its numbers must be float64 or float32, little-endian");
-    };
-    let shape = header.split_once("'shape':(").and_then(|(_, rest)| rest.split_once(')')).map(|(shape, _)| shape);
-    let sides: Vec<&str> = shape.unwrap_or_default().split(',').filter(|side| !side.is_empty()).collect();
-    let is_row = |side: &str| side.parse() == Ok(dimensions);
-    let rows = match sides[..] {
-        [rows, side] if is_row(side) => rows.parse().with_context(|| format!("its shape must be (n, {dimensions})"))?,
-        [side] if is_row(side) => 1,
+    let mut rest = bytes;
+    let npy = NpyFile::new(&mut rest).context("it is no NumPy file")?;
+    // Where the number of a row and column lies: a single embedding is its own row.
+    let (rows, row_stride, column_stride) = match (npy.shape(), npy.strides()) {
+        (&[rows, columns], &[across, along]) if columns == dimensions as u64 => (rows, across, along),
+        (&[columns], &[along]) if columns == dimensions as u64 => (1, 0, along),
         _ => bail!("its shape must be (n, {dimensions})"),
     };
     ensure!(rows > 0, "it holds no embedding");
-    ensure!(dimensions.checked_mul(rows) == Some(values.len()), "its data does not fit its shape");
-    values
-        .chunks_exact(dimensions)
-        .map(|row| model.embedding(row).context("it holds a number that is not finite"))
+    // Before anything is reserved for what the header claims.
+    ensure!(rows <= bytes.len() as u64, "its data is cut off");
+    let values: Vec<f32> = match npy.try_data::<f64>() {
+        Ok(doubles) => doubles.map(|value| Ok(value? as f32)).collect::<io::Result<_>>(),
+        Err(npy) => npy.data::<f32>().context("its numbers must be float64 or float32")?.collect(),
+    }
+    .context("its data is cut off")?;
+    ensure!(rest.is_empty(), "its data does not fit its shape");
+    (0..rows as usize)
+        .map(|row| {
+            let place = |column| row * row_stride as usize + column * column_stride as usize;
+            let numbers: Vec<f32> = (0..dimensions).map(|column| values[place(column)]).collect();
+            model.embedding(&numbers).context("it holds a number that is not finite")
+        })
         .collect()
 }
 
@@ -124,13 +110,18 @@ fn parse_npy(bytes: &[u8], model: &ModelId) -> Result<Vec<Embedding>> {
 mod tests {
     use super::*;
 
-    fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    fn file(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
+        let order = if fortran { "True" } else { "False" };
+        let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({shape}), }}\n");
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
         bytes.extend((header.len() as u16).to_le_bytes());
         bytes.extend(header.as_bytes());
         bytes.extend(data);
         bytes
+    }
+
+    fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        file(descr, false, shape, data)
     }
 
     fn parse(bytes: &[u8]) -> Result<Vec<Embedding>> {
@@ -148,6 +139,29 @@ mod tests {
     }
 
     #[test]
+    fn either_byte_order_and_either_array_order_give_the_same_embeddings() {
+        // Row r, column c: r + c / 128.
+        let number = |row: usize, column: usize| row as f64 + column as f64 / 128.0;
+        let c_order: Vec<f64> = (0..3).flat_map(|row| (0..128).map(move |column| number(row, column))).collect();
+        let fortran: Vec<f64> = (0..128).flat_map(|column| (0..3).map(move |row| number(row, column))).collect();
+        let expected: Vec<Vec<f32>> =
+            (0..3).map(|row| (0..128).map(|column| number(row, column) as f32).collect()).collect();
+        for (is_fortran, values) in [(false, c_order), (true, fortran)] {
+            let bytes = |write: fn(f64) -> Vec<u8>| values.iter().copied().flat_map(write).collect::<Vec<u8>>();
+            for (descr, data) in [
+                ("<f8", bytes(|v| v.to_le_bytes().to_vec())),
+                (">f8", bytes(|v| v.to_be_bytes().to_vec())),
+                ("<f4", bytes(|v| (v as f32).to_le_bytes().to_vec())),
+                (">f4", bytes(|v| (v as f32).to_be_bytes().to_vec())),
+            ] {
+                let found = parse(&file(descr, is_fortran, "3, 128", &data)).unwrap();
+                let found: Vec<Vec<f32>> = found.iter().map(|embedding| embedding.values().to_vec()).collect();
+                assert_eq!(found, expected, "{descr}, Fortran order {is_fortran}");
+            }
+        }
+    }
+
+    #[test]
     fn refuses_what_is_not_a_list_of_embeddings() {
         let zeros = vec![0; 1024];
         for bytes in [
@@ -155,11 +169,14 @@ mod tests {
             b"hello".to_vec(),
             b"\x93NUMPY\x01\x00\xff".to_vec(),
             b"\x93NUMPY\x01\x00\xff\xff{}".to_vec(),
+            b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}".to_vec(),
             npy("<f8", "1, 127", &zeros),
             npy("<f8", "2, 128", &zeros),
             npy("<f8", "0, 128", &[]),
-            npy(">f8", "1, 128", &zeros),
+            npy("<f8", "1000000000000, 128", &zeros),
+            npy("<i8", "1, 128", &zeros),
             npy("<f8", "1, 128", &zeros[..1020]),
+            npy("<f8", "1, 128", &[&zeros[..], b"more"].concat()),
             npy("<f8", "1, 128", &f64::NAN.to_le_bytes().repeat(128)),
         ] {
             parse(&bytes).expect_err("refused");
