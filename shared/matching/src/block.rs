@@ -6,7 +6,7 @@ use crate::distance::DIMENSIONS;
 pub(crate) const BLOCK: usize = 64;
 
 /// Groups of eight dimensions.
-const GROUPS: usize = DIMENSIONS / 8;
+pub(crate) const GROUPS: usize = DIMENSIONS / 8;
 
 /// The codes of 64 rows.
 ///

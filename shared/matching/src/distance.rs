@@ -1,6 +1,7 @@
 //! The exact distance.
 
-/// Numbers in an embedding.
+/// Numbers in an embedding that the search is compiled for: a multiple of 64, at most 512, for which the kernels and the
+/// proof in the crate's documentation hold.
 pub const DIMENSIONS: usize = 128;
 
 /// Returns the squared Euclidean distance of two embeddings' numbers.

@@ -163,7 +163,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{prefetch_line, word};
-    use crate::block::{BLOCK, Block};
+    use crate::block::{BLOCK, Block, GROUPS};
     use crate::query::EncodedQuery;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -212,7 +212,7 @@ mod x86 {
         // 32 rows at a time: their sums stay in registers.
         for half in 0..2 {
             let mut sums = [_mm256_setzero_si256(); 4];
-            for quarter in 0..4 {
+            for quarter in 0..GROUPS / 4 {
                 // A group adds at most 2 · 2 · 15 · 127 to a sum of 16 bits: four groups fit.
                 let mut short = [_mm256_setzero_si256(); 4];
                 for g in 4 * quarter..4 * quarter + 4 {
@@ -296,7 +296,7 @@ mod arm {
     use std::arch::aarch64::*;
 
     use super::word;
-    use crate::block::{BLOCK, Block};
+    use crate::block::{BLOCK, Block, GROUPS};
     use crate::query::EncodedQuery;
 
     #[target_feature(enable = "neon")]
@@ -309,7 +309,7 @@ mod arm {
         // 16 rows at a time: their sums stay in registers.
         for quarter in 0..4 {
             let mut sums = [vdupq_n_s32(0); 4];
-            for half in 0..2 {
+            for half in 0..GROUPS / 8 {
                 // A group adds at most 2 · 15 · 127 to a sum of 16 bits: eight groups fit.
                 let mut front = [vdupq_n_s16(0); 4];
                 let mut back = front;

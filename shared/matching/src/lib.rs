@@ -47,6 +47,9 @@
 //!   therefore large enough, since (1 − ε)(1 + 2ε) > 1.
 //! - If G is not below 10³⁰, nothing above could overflow but is not relied on: every row is compared exactly.
 //!
+//! The numbers are those of 128 dimensions. They hold up to 512, where |p| ≤ 512 · 127 · 15 < 2²⁴, at most 32 + 16 additions
+//! leave ε > 51u, and F is within 12 G, which only the `f64` terms feel.
+//!
 //! All of this makes a dropped row's [`squared_distance`] larger than B, not only as large: (1 − ε)(1 + 2ε) > 1. So the
 //! order in which rows are compared is free, and of equally near rows the first wins, as in a scan.
 
