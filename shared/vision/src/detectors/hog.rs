@@ -13,6 +13,8 @@ mod search;
 mod simd;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use image::RgbImage;
 

@@ -6,6 +6,8 @@ use super::filters::Template;
 use super::planes::Planes;
 use super::search::{self, Strip, Window};
 use super::simd;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 
 /// The vector instructions that the costly stages use. A level above [`Level::Portable`] exists only on machines that have
 /// its instructions.
@@ -66,12 +68,12 @@ macro_rules! for_each_level {
                 #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx2")]
                 fn with_avx2($($argument: $type),*) -> $result {
-                    $($function)::+::<simd::Avx2>($($argument),*)
+                    $($function)::+::<x86::Avx2>($($argument),*)
                 }
                 #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
                 fn with_avx512($($argument: $type),*) -> $result {
-                    $($function)::+::<simd::Avx512>($($argument),*)
+                    $($function)::+::<x86::Avx512>($($argument),*)
                 }
                 match self.0 {
                     Level::Portable => $($function)::+::<simd::Portable>($($argument),*),
