@@ -179,8 +179,7 @@ pub(crate) async fn http_events_are_answered() {
     let calls = [
         ("BatchGetItem", 1),       // the gallery's versions
         ("TransactWriteItems", 1), // the cooldown and the event
-        ("GetItem", 1),            // the event, to record its try
-        ("PutItem", 2),            // the try; the push, kept
+        ("PutItem", 2),            // the event with its try, swapped for what was accepted; the push, kept
         ("UpdateItem", 1),         // the push's number
         ("Query", 1),              // the subscribers
     ];
