@@ -5,12 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attendance::ports::{Acceptance, EventStore, StoreError};
 use attendance::{Cooldown, EventId, EventPage, EventStatus, OutboxEntry, Revision, Timestamp};
-use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::StreamExt;
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt};
 
-use crate::table::{Expression, NotCommitted, Row, Table, Written, key, n, s, shard_of};
-use rows::{CooldownRow, DueRow, EventRow, read};
+use crate::table::{Expression, NotCommitted, Query, Row, Table, from_row, key, n, s, shard_of, text};
+use rows::{CooldownRow, DueRow, EventRow};
 
 /// Partitions of the outbox.
 const SHARDS: usize = 4;
@@ -30,7 +29,11 @@ pub struct DynamoEvents {
 }
 
 fn partition(id: EventId) -> String {
-    format!("event#{}", shard_of(&id.to_string(), SHARDS))
+    shard_partition(shard_of(&id.to_string(), SHARDS))
+}
+
+fn shard_partition(shard: usize) -> String {
+    format!("event#{shard}")
 }
 
 impl DynamoEvents {
@@ -41,15 +44,9 @@ impl DynamoEvents {
     /// Replaces the entry if its stored revision is still its own, and returns it as stored.
     async fn swap_one(&self, mut entry: OutboxEntry) -> Result<Option<OutboxEntry>, StoreError> {
         let seen = std::mem::replace(&mut entry.revision, Revision::generate());
-        let put = self
-            .table
-            .client
-            .put_item()
-            .table_name(&self.table.name)
-            .set_item(Some(EventRow::of(&entry, partition(entry.id)).item()?))
-            .condition_expression("revision = :seen")
-            .expression_attribute_values(":seen", s(seen.to_string()));
-        if self.table.write_one(|| put.clone().send()).await?.0 == Written::Yes {
+        let row = EventRow::of(&entry, partition(entry.id)).item();
+        let unchanged = Expression::condition("#revision = :seen").value("seen", s(seen.to_string()));
+        if self.table.put_row(row, unchanged).await? {
             return Ok(Some(entry));
         }
         // If it was written and the answer was lost, the repeat met its own revision.
@@ -57,47 +54,20 @@ impl DynamoEvents {
         Ok(stored.is_some_and(|stored| stored.revision == entry.revision).then_some(entry))
     }
 
-    /// At most `limit` rows of one shard by an index or, without one, by id; `condition` is on the sort key.
-    async fn query(
-        &self,
-        shard: usize,
-        index: Option<&str>,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-        ascending: bool,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        let mut query = self
-            .table
-            .client
-            .query()
-            .table_name(&self.table.name)
-            .set_index_name(index.map(str::to_owned))
-            .consistent_read(true)
-            .scan_index_forward(ascending)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX).min(500))
-            .key_condition_expression(format!("pk = :pk AND {condition}"))
-            .expression_attribute_values(":pk", s(format!("event#{shard}")));
-        for (name, value) in values {
-            query = query.expression_attribute_values(*name, value.clone());
-        }
-        let mut items = query.into_paginator().items().send();
-        let mut rows = Vec::new();
-        while rows.len() < limit
-            && let Some(row) = items.next().await
-        {
-            rows.push(row.map_err(StoreError::unavailable)?);
-        }
-        Ok(rows)
+    /// The rows that this asks for of every shard.
+    async fn rows(&self, ask: impl Fn(Query) -> Query) -> Result<Vec<Row>, StoreError> {
+        let shards = (0..SHARDS).map(|shard| {
+            let query = ask(Query::of(shard_partition(shard)));
+            self.table.query(&query).try_collect::<Vec<Row>>()
+        });
+        Ok(try_join_all(shards).await?.concat())
     }
 
     /// The keys of pending events due at `now`, earliest first.
     async fn due_keys(&self, now: Timestamp, limit: usize) -> Result<Vec<DueRow>, StoreError> {
-        let shards = (0..SHARDS).map(|shard| async move {
-            self.query(shard, Some("due"), "due <= :now", &[(":now", n(now.millis()))], true, limit).await
-        });
-        let rows = try_join_all(shards).await?.concat();
-        let mut due = rows.into_iter().map(read).collect::<Result<Vec<DueRow>, _>>()?;
+        let up_to = n(now.millis());
+        let rows = self.rows(|shard| shard.through("due", "due").up_to(up_to.clone()).limit(limit)).await?;
+        let mut due = rows.into_iter().map(from_row).collect::<Result<Vec<DueRow>, _>>()?;
         due.sort_unstable();
         due.truncate(limit);
         Ok(due)
@@ -107,33 +77,18 @@ impl DynamoEvents {
     async fn readable(&self, rows: Vec<Row>, now: Timestamp) -> Result<Vec<OutboxEntry>, StoreError> {
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
-            let key = (row.get("pk").cloned(), row.get("sk").cloned());
+            let (pk, sk) = (text(&row, "pk")?.to_owned(), text(&row, "sk")?.to_owned());
             match EventRow::entry(row) {
                 Ok(entry) => entries.push(entry),
                 Err(error) => {
-                    tracing::error!(event_id = ?key.1, ?error, "a stored event is damaged");
-                    self.set_aside(key, now.after(SET_ASIDE)).await?;
+                    tracing::error!(event_id = sk, ?error, "a stored event is damaged");
+                    let aside = Expression::new("SET #due = :until", Some("#due <= :until"));
+                    let aside = aside.value("until", n(now.after(SET_ASIDE).millis()));
+                    self.table.update_row(&pk, &sk, aside).await?;
                 }
             }
         }
         Ok(entries)
-    }
-
-    async fn set_aside(
-        &self,
-        (pk, sk): (Option<AttributeValue>, Option<AttributeValue>),
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let update = self
-            .table
-            .client
-            .update_item()
-            .table_name(&self.table.name)
-            .set_key(pk.zip(sk).map(|(pk, sk)| Row::from([("pk".to_owned(), pk), ("sk".to_owned(), sk)])))
-            .update_expression("SET due = :until")
-            .condition_expression("due <= :until")
-            .expression_attribute_values(":until", n(until.millis()));
-        self.table.write_one(|| update.clone().send()).await.map(drop)
     }
 }
 
@@ -150,7 +105,7 @@ impl EventStore for DynamoEvents {
             .value("expires", n(cooldown.until().after(Cooldown::KEPT).seconds()))
             .value("earliest", n(earliest.millis()))
             .value("latest", n(latest.millis()));
-        let row = EventRow::of(&entry, partition(entry.id)).item()?;
+        let row = EventRow::of(&entry, partition(entry.id)).item();
         let writes = vec![self.table.update(&pk, "cooldown", taken), self.table.put(row, None)];
         let reasons = match self.table.transact(writes, &id).await {
             Ok(()) => return Ok(Acceptance::Accepted(Box::new(entry))),
@@ -164,7 +119,7 @@ impl EventStore for DynamoEvents {
                 row.ok_or_else(|| StoreError::damaged("a cooldown that is in force is not there"))?
             }
         };
-        let last: CooldownRow = read(row)?;
+        let last: CooldownRow = from_row(row)?;
         if last.event == id {
             // It was committed, and the answer was lost.
             return Ok(Acceptance::Accepted(Box::new(entry)));
@@ -218,21 +173,16 @@ impl EventStore for DynamoEvents {
         let limit = limit.max(1);
         // Ids are hex: a tilde comes after all of them.
         let from = cursor.map_or_else(|| "~".to_owned(), |id| id.to_string());
-        let shards = (0..SHARDS).map(|shard| {
-            let from = from.clone();
-            async move {
-                match status {
-                    None => self.query(shard, None, "sk <= :from", &[(":from", s(from))], false, limit + 1).await,
-                    Some(status) => {
-                        let bounds = [(":first", s(format!("{status}#"))), (":from", s(format!("{status}#{from}")))];
-                        let condition = "status_id BETWEEN :first AND :from";
-                        self.query(shard, Some("status"), condition, &bounds, false, limit + 1).await
-                    }
-                }
+        let ask = |shard: Query| match status {
+            None => shard.up_to(s(&from)),
+            Some(status) => {
+                let (first, last) = (format!("{status}#"), format!("{status}#{from}"));
+                shard.through("status", "status_id").between(s(first), s(last))
             }
-        });
+        };
+        let rows = self.rows(|shard| ask(shard).descending().limit(limit + 1)).await?;
         let mut events = Vec::new();
-        for row in try_join_all(shards).await?.concat() {
+        for row in rows {
             events.push(EventRow::entry(row)?);
         }
         events.sort_unstable_by_key(|event| std::cmp::Reverse(event.id));

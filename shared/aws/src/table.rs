@@ -94,6 +94,19 @@ impl Table {
         }
     }
 
+    /// Writes the row in place of an earlier one if the condition holds, and returns whether it held.
+    pub(crate) async fn put_row(&self, row: Row, condition: Expression) -> Result<bool, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(row))
+            .set_condition_expression(condition.condition)
+            .set_expression_attribute_names(condition.names)
+            .set_expression_attribute_values(condition.values);
+        Ok(self.write_one(|| put.clone().send()).await?.0 == Written::Yes)
+    }
+
     /// Changes a row, or makes it if there is none, and returns it as it is now; `None` if the condition does not hold.
     pub(crate) async fn update_row(
         &self,

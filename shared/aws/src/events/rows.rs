@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use attendance::ports::StoreError;
 use attendance::{Attempt, AttemptOutcome, ENDED_KEPT, EventId, OutboxEntry, Revision, Timestamp};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::table::Row;
+use crate::table::{Row, from_row, to_row};
 
 /// Bytes of JSON that an event's attempts may take, of the 400 KB of a row; the latest are kept.
 const ATTEMPTS_BYTES: usize = 100 << 10;
@@ -73,11 +72,6 @@ enum OutcomeRow {
     Gone,
 }
 
-/// A row as this type.
-pub(super) fn read<T: DeserializeOwned>(row: Row) -> Result<T, StoreError> {
-    serde_dynamo::from_item(row).map_err(StoreError::damaged)
-}
-
 impl EventRow {
     /// The row of this entry in this partition.
     pub(super) fn of(entry: &OutboxEntry, partition: String) -> Self {
@@ -102,13 +96,13 @@ impl EventRow {
     }
 
     /// The attributes of the row.
-    pub(super) fn item(self) -> Result<Row, StoreError> {
-        serde_dynamo::to_item(self).map_err(StoreError::damaged)
+    pub(super) fn item(self) -> Row {
+        to_row(self)
     }
 
     /// The entry in this row.
     pub(super) fn entry(row: Row) -> Result<OutboxEntry, StoreError> {
-        let row: Self = read(row)?;
+        let row: Self = from_row(row)?;
         let damaged = |what: &str, text: &str| StoreError::damaged(format!("{text} is not {what} of an event"));
         let attempts: Vec<AttemptRow> = serde_json::from_str(&row.attempts).map_err(StoreError::damaged)?;
         Ok(OutboxEntry {
@@ -245,7 +239,7 @@ mod tests {
         let waited = failed(Some(Duration::from_millis(90_500)));
         assert_eq!(outcomes, [failed(None), waited, AttemptOutcome::Gone, AttemptOutcome::Delivered]);
         assert_eq!(entry.attempts[1].message, "é \"later\"");
-        assert_eq!(EventRow::of(&entry, "event#2".into()).item().expect("a row"), ended_row());
+        assert_eq!(EventRow::of(&entry, "event#2".into()).item(), ended_row());
 
         let entry = EventRow::entry(pending_row()).expect("read");
         assert_eq!(
@@ -253,7 +247,7 @@ mod tests {
             (EventStatus::Pending, Some(Timestamp::from_millis(1_727_580_006_000)))
         );
         assert_eq!((entry.ended, entry.attempts.len()), (None, 0));
-        assert_eq!(EventRow::of(&entry, "event#2".into()).item().expect("a row"), pending_row());
+        assert_eq!(EventRow::of(&entry, "event#2".into()).item(), pending_row());
     }
 
     #[test]
