@@ -6,10 +6,9 @@ use attendance::ports::{Push, StoreError};
 use attendance::{Clock, Message, SystemClock};
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
-use aws_sdk_dynamodb::types::ReturnValue;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
-use crate::table::{Table, key, n, number, s, text};
+use crate::table::{Expression, Query, Table, key, n, number, s, text};
 
 /// The largest message that API Gateway takes, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 128 << 10;
@@ -28,7 +27,7 @@ const MESSAGE_LIFE: Duration = Duration::from_secs(86400);
 const AT_ONCE: usize = 64;
 
 /// Messages that a watcher who comes back is sent at most: the function that sends them may run 29 seconds.
-const RESUMED_AT_ONCE: i32 = 500;
+const RESUMED_AT_ONCE: usize = 500;
 
 /// The watchers, whose connections API Gateway holds.
 ///
@@ -59,9 +58,7 @@ impl ApiGatewayPush {
     pub async fn connect(&self, connection: &str) -> Result<(), StoreError> {
         let mut row = key("connections", connection);
         row.insert("expires".into(), n(SystemClock.now().after(CONNECTION_LIFE).seconds()));
-        let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(row));
-        put.send().await.map_err(StoreError::unavailable)?;
-        Ok(())
+        self.table.put_row(row, Expression::default()).await.map(drop)
     }
 
     /// Removes a watcher.
@@ -69,9 +66,7 @@ impl ApiGatewayPush {
     /// # Errors
     /// [`StoreError`].
     pub async fn disconnect(&self, connection: &str) -> Result<(), StoreError> {
-        let delete = self.table.client.delete_item().table_name(&self.table.name);
-        delete.set_key(Some(key("connections", connection))).send().await.map_err(StoreError::unavailable)?;
-        Ok(())
+        self.table.delete_row("connections", connection).await
     }
 
     /// The watchers who are there, and whether their connections are long open.
@@ -81,20 +76,9 @@ impl ApiGatewayPush {
     pub async fn connections(&self) -> Result<Vec<(String, bool)>, StoreError> {
         let now = SystemClock.now().seconds();
         let opening = now + CONNECTION_LIFE.as_secs() - OPENING.as_secs();
-        let mut rows = self
-            .table
-            .client
-            .query()
-            .table_name(&self.table.name)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", s("connections"))
-            .into_paginator()
-            .items()
-            .send();
+        let mut rows = self.table.query(&Query::of("connections"));
         let mut connections = Vec::new();
-        while let Some(row) = rows.next().await {
-            let row = row.map_err(StoreError::unavailable)?;
+        while let Some(row) = rows.try_next().await? {
             let expires = number(&row, "expires")?;
             if expires > now {
                 connections.push((text(&row, "sk")?.to_owned(), expires <= opening));
@@ -123,26 +107,11 @@ impl ApiGatewayPush {
     /// [`StoreError`].
     pub async fn resume(&self, connection: &str, since: u64) -> Result<(), StoreError> {
         let now = SystemClock.now().seconds();
-        let mut rows = self
-            .table
-            .client
-            .query()
-            .table_name(&self.table.name)
-            .consistent_read(true)
-            .scan_index_forward(false)
-            .limit(RESUMED_AT_ONCE)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":pk", s("messages"))
-            .expression_attribute_values(":first", s(message_key(since.saturating_add(1))))
-            .expression_attribute_values(":last", s(message_key(u64::MAX)))
-            .into_paginator()
-            .items()
-            .send();
+        let (first, last) = (message_key(since.saturating_add(1)), message_key(u64::MAX));
+        let query = Query::of("messages").between(s(first), s(last)).descending().limit(RESUMED_AT_ONCE);
+        let mut rows = self.table.query(&query);
         let mut latest = Vec::new();
-        while latest.len() < RESUMED_AT_ONCE as usize
-            && let Some(row) = rows.next().await
-        {
-            let row = row.map_err(StoreError::unavailable)?;
+        while let Some(row) = rows.try_next().await? {
             // Older ones have expired too.
             if number(&row, "expires")? <= now {
                 break;
@@ -156,16 +125,8 @@ impl ApiGatewayPush {
     }
 
     async fn next_seq(&self) -> Result<u64, StoreError> {
-        let update = self
-            .table
-            .client
-            .update_item()
-            .table_name(&self.table.name)
-            .set_key(Some(key("messages", "seq")))
-            .update_expression("ADD last_seq :one")
-            .expression_attribute_values(":one", n(1u64))
-            .return_values(ReturnValue::UpdatedNew);
-        let row = update.send().await.map_err(StoreError::unavailable)?.attributes.unwrap_or_default();
+        let next = Expression::new("ADD #last_seq :one", None).value("one", n(1u64));
+        let row = self.table.update_row("messages", "seq", next).await?.unwrap_or_default();
         number(&row, "last_seq")
     }
 
@@ -173,9 +134,7 @@ impl ApiGatewayPush {
         let mut row = key("messages", &message_key(seq));
         row.insert("json".into(), s(json));
         row.insert("expires".into(), n(SystemClock.now().after(MESSAGE_LIFE).seconds()));
-        let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(row));
-        put.send().await.map_err(StoreError::unavailable)?;
-        Ok(())
+        self.table.put_row(row, Expression::default()).await.map(drop)
     }
 
     async fn post(&self, connection: &str, text: &str) -> Posted {

@@ -26,8 +26,8 @@ pub(crate) use row::{Row, from_row, key, n, number, s, size, text, to_row};
 /// somebody who waits for an answer has patience.
 #[derive(Clone)]
 pub(crate) struct Table {
-    pub(crate) client: Client,
-    pub(crate) name: String,
+    client: Client,
+    name: String,
 }
 
 /// Why a transaction was not committed.
@@ -41,7 +41,7 @@ pub(crate) enum NotCommitted {
 
 /// What a conditional write of one row came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
+enum Written {
     Yes,
     ConditionFailed,
 }
@@ -94,7 +94,8 @@ impl Table {
         }
     }
 
-    /// Writes the row in place of an earlier one if the condition holds, and returns whether it held.
+    /// Writes the row in place of an earlier one if the condition holds, and returns whether it held; the default
+    /// expression has none.
     pub(crate) async fn put_row(&self, row: Row, condition: Expression) -> Result<bool, StoreError> {
         let put = self
             .client
@@ -128,11 +129,15 @@ impl Table {
         Ok(answer.map(|answer| answer.attributes.unwrap_or_default()))
     }
 
+    /// Deletes a row; one that does not exist counts as deleted.
+    pub(crate) async fn delete_row(&self, pk: &str, sk: &str) -> Result<(), StoreError> {
+        let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key(pk, sk)));
+        self.write_one(|| delete.clone().send()).await?;
+        Ok(())
+    }
+
     /// Sends a write of one row until no transaction is in its way, and returns whether its condition held.
-    pub(crate) async fn write_one<T, E, F>(
-        &self,
-        send: impl Fn() -> F + Send + Sync,
-    ) -> Result<(Written, Option<T>), StoreError>
+    async fn write_one<T, E, F>(&self, send: impl Fn() -> F + Send + Sync) -> Result<(Written, Option<T>), StoreError>
     where
         F: Future<Output = Result<T, SdkError<E>>> + Send,
         E: ProvideErrorMetadata + std::error::Error + Debug + Send + Sync + 'static,

@@ -5,7 +5,7 @@ use futures_util::stream::{self, BoxStream};
 
 use super::{Expression, Row, Table, s};
 
-/// Of fewer rows than this, a page has only those that are asked for; otherwise as many as DynamoDB puts into one.
+/// Up to this many rows, a page has only as many as are asked for; beyond, as many as DynamoDB puts into one.
 const MOST_IN_A_PAGE: usize = 500;
 
 /// Which rows of one partition to read, in the order of their sort key or, through an index, of another attribute.
@@ -107,7 +107,7 @@ impl Table {
             .set_index_name(query.index.map(str::to_owned))
             .consistent_read(true)
             .scan_index_forward(!query.descending)
-            .set_limit((query.limit < MOST_IN_A_PAGE).then_some(query.limit as i32))
+            .set_limit((query.limit <= MOST_IN_A_PAGE).then_some(query.limit as i32))
             .set_key_condition_expression(condition.condition)
             .set_projection_expression(query.only.map(|_| "#only".to_owned()))
             .set_expression_attribute_names(Some(names))

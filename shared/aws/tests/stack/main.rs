@@ -9,5 +9,6 @@ mod inbox;
 mod measure;
 mod outbox;
 mod proxy;
+mod push;
 mod storage;
 mod wakeups;
