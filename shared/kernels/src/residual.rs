@@ -15,6 +15,8 @@
 mod buffer;
 mod convolution;
 mod kernels;
+mod layers;
+mod picture;
 mod product;
 #[cfg(test)]
 mod reference;
@@ -25,79 +27,20 @@ mod vector;
 mod weights;
 mod winograd;
 
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{fmt, thread};
 
 use buffer::{Buffer, CHUNK, Map};
 use convolution::{Method, Packed};
 use kernels::Kernels;
+use layers::Placed;
+pub use layers::{Block, Convolution, ResidualLayers, UnknownLayers, WeightBytes};
 use product::Product;
-use stem::{STEM_KERNEL, Stem};
+use stem::Stem;
 use weights::Precision;
 
 use crate::SimdLevel;
-
-/// Weights as they lie in files: `f32`, lowest byte first.
-pub type WeightBytes = [u8; 4];
-
-/// A convolution with plain weights, followed by a ReLU or a sum.
-#[derive(Debug, Clone, Copy)]
-pub struct Convolution<'a> {
-    /// Output channels.
-    pub outputs: usize,
-    /// Input channels.
-    pub inputs: usize,
-    /// Rows and columns of a filter.
-    pub kernel: usize,
-    /// Rows and columns from one output to the next.
-    pub stride: usize,
-    /// Rows and columns of zeros around the input.
-    pub padding: usize,
-    /// `[outputs][inputs][kernel][kernel]`, not mirrored.
-    pub filters: &'a [WeightBytes],
-    /// `[outputs]`.
-    pub biases: &'a [WeightBytes],
-}
-
-/// ReLU of the sum of the input and of two convolutions of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Block<'a> {
-    /// 3 x 3, with stride 1 and padding 1, or stride 2 and none. A ReLU follows.
-    pub first: Convolution<'a>,
-    /// 3 x 3 with stride 1 and padding 1, or 1 x 1 without.
-    pub second: Convolution<'a>,
-}
-
-/// A residual network with plain weights.
-#[derive(Debug, Clone)]
-pub struct ResidualLayers<'a> {
-    /// Rows and columns of the picture.
-    pub side: usize,
-    /// What is taken from red, green and blue (0 to 255) first.
-    pub mean: [f32; 3],
-    /// What the rest is multiplied with.
-    pub scale: f32,
-    /// 7 x 7, three inputs, stride 2, no padding.
-    pub stem: Convolution<'a>,
-    /// In the order of execution.
-    pub blocks: Vec<Block<'a>>,
-    /// Numbers that the network returns.
-    pub outputs: usize,
-    /// `[channels of the last block][outputs]`.
-    pub dense: &'a [WeightBytes],
-}
-
-/// Why layers are no network that the kernels know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownLayers(String);
-
-impl fmt::Display for UnknownLayers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UnknownLayers {}
 
 /// A residual network, packed for the vector instructions of this machine.
 pub struct ResidualNetwork {
@@ -162,62 +105,37 @@ impl ResidualNetwork {
     fn with_methods(
         layers: &ResidualLayers<'_>,
         level: SimdLevel,
-        method: impl Fn(&Convolution<'_>, usize) -> (Method, Precision),
+        method: fn(&Placed<'_>) -> (Method, Precision),
     ) -> Result<Self, UnknownLayers> {
         let kernels = Kernels::of(level);
-        check_filters(&layers.stem, 3)?;
-        let Convolution { kernel: STEM_KERNEL, stride: 2, padding: 0, .. } = layers.stem else {
-            return Err(UnknownLayers(format!("the first convolution is {}", describe(&layers.stem))));
-        };
-        let side = Stem::pooled_side(layers.side)
-            .ok_or_else(|| UnknownLayers(format!("a picture of {} rows is too small", layers.side)))?;
+        let (side, placed) = layers.place()?;
         let stem = Stem::pack(&kernels, &layers.stem, layers.side, layers.mean, layers.scale);
+        let mut packed = pack_side_by_side(&kernels, placed.as_flattened(), method).into_iter();
         let mut work = stem.work();
         let mut shapes = vec![Shape::new(layers.stem.outputs, side)];
-        let mut blocks = Vec::with_capacity(layers.blocks.len());
+        let mut blocks = Vec::with_capacity(placed.len());
         let mut input = 0;
-        for Block { first, second } in &layers.blocks {
-            let Shape { channels, side, .. } = shapes[input];
-            check_filters(first, channels)?;
-            check_filters(second, first.outputs)?;
-            let halves = match (first.kernel, first.stride, first.padding) {
-                (3, 1, 1) => false,
-                (3, 2, 0) => true,
-                _ => return Err(UnknownLayers(format!("a block begins with {}", describe(first)))),
-            };
-            if !matches!((second.kernel, second.stride, second.padding), (3, 1, 1) | (1, 1, 0)) {
-                return Err(UnknownLayers(format!("a block ends with {}", describe(second))));
-            }
-            let next_side = if halves { side / 2 } else { side };
-            if side + 2 * first.padding < 3 || second.outputs < channels || (!halves && second.outputs != channels) {
-                return Err(UnknownLayers(format!("{} meets {channels} channels of {side} rows", describe(first))));
-            }
-            let pack = |convolution: &Convolution<'_>, side| {
-                let (method, precision) = method(convolution, side);
-                Packed::new(&kernels, convolution, method, precision)
-            };
-            let first_packed = pack(first, side);
-            let middle_side = first_packed.output_side(side);
-            let second_packed = pack(second, middle_side);
-            work = work.max(first_packed.work(side)).max(second_packed.work(middle_side));
+        for places in &placed {
+            let [first, second] = [packed.next(), packed.next()].map(|packed| packed.expect("as many as there were"));
+            work = places
+                .iter()
+                .zip([&first, &second])
+                .map(|(place, packed)| packed.work(place.side))
+                .fold(work, usize::max);
             let middle = shapes.len();
-            shapes.push(Shape::new(first.outputs, middle_side));
-            let output = if halves {
-                shapes.push(Shape::new(second.outputs, next_side));
+            shapes.push(Shape::new(places[0].convolution.outputs, places[1].side));
+            let output = if places[0].convolution.stride == 2 {
+                shapes.push(Shape::new(places[1].convolution.outputs, places[0].side / 2));
                 shapes.len() - 1
             } else {
                 input
             };
-            shapes[input].widen(&first_packed);
-            shapes[middle].widen(&second_packed);
-            blocks.push(PackedBlock { first: first_packed, second: second_packed, input, middle, output });
+            shapes[input].widen(&first);
+            shapes[middle].widen(&second);
+            blocks.push(PackedBlock { first, second, input, middle, output });
             input = output;
         }
         share_middles(&mut blocks, &mut shapes);
-        let channels = shapes[blocks.last().map_or(0, |block| block.output)].channels;
-        if layers.dense.len() != channels * layers.outputs || !layers.outputs.is_multiple_of(CHUNK) {
-            return Err(UnknownLayers(format!("{channels} channels meet a matrix of {}", layers.dense.len())));
-        }
         let dense = pack_dense(&kernels, layers.dense, layers.outputs);
         Ok(Self {
             kernels,
@@ -314,8 +232,8 @@ impl fmt::Debug for ResidualNetwork {
 }
 
 /// How a convolution is computed, as measured for dlib's network: see the module's documentation.
-fn method(convolution: &Convolution<'_>, side: usize) -> (Method, Precision) {
-    let Convolution { inputs, outputs, kernel, stride, .. } = *convolution;
+fn method(&Placed { convolution, side }: &Placed<'_>) -> (Method, Precision) {
+    let Convolution { inputs, outputs, kernel, stride, .. } = convolution;
     let wide = inputs.max(outputs) > 64;
     let precision = if wide { Precision::Codes } else { Precision::Exact };
     let method = match (kernel, stride) {
@@ -327,26 +245,27 @@ fn method(convolution: &Convolution<'_>, side: usize) -> (Method, Precision) {
     (method, precision)
 }
 
-fn describe(convolution: &Convolution<'_>) -> String {
-    let Convolution { outputs, inputs, kernel, stride, padding, .. } = convolution;
-    format!(
-        "a convolution of {kernel} x {kernel} from {inputs} to {outputs} channels, stride {stride}, padding {padding}"
-    )
-}
-
-fn check_filters(convolution: &Convolution<'_>, inputs: usize) -> Result<(), UnknownLayers> {
-    let Convolution { outputs, kernel, filters, biases, .. } = *convolution;
-    let taps = kernel.checked_mul(kernel).and_then(|taps| taps.checked_mul(inputs));
-    let whole = outputs > 0 && outputs.is_multiple_of(CHUNK) && (inputs == 3 || inputs.is_multiple_of(CHUNK));
-    if convolution.inputs != inputs
-        || !whole
-        || biases.len() != outputs
-        || taps.and_then(|taps| taps.checked_mul(outputs)) != Some(filters.len())
-    {
-        let found = filters.len();
-        return Err(UnknownLayers(format!("{} meets {inputs} channels and {found} weights", describe(convolution))));
-    }
-    Ok(())
+/// Packs convolutions on all cores, the last ones first, since they are the largest.
+fn pack_side_by_side(
+    kernels: &Kernels,
+    placed: &[Placed<'_>],
+    method: fn(&Placed<'_>) -> (Method, Precision),
+) -> Vec<Packed> {
+    let packed: Vec<OnceLock<Packed>> = placed.iter().map(|_| OnceLock::new()).collect();
+    let left = AtomicUsize::new(placed.len());
+    let work = || {
+        while let Ok(above) = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
+            let place = &placed[above - 1];
+            let (method, precision) = method(place);
+            packed[above - 1].get_or_init(|| Packed::new(kernels, &place.convolution, method, precision));
+        }
+    };
+    let others = thread::available_parallelism().map_or(0, |threads| threads.get() - 1).min(placed.len());
+    thread::scope(|scope| {
+        (0..others).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    packed.into_iter().map(|packed| packed.into_inner().expect("every one was taken by a thread")).collect()
 }
 
 /// Blocks whose middles are alike share one map: a block's is free when the block ends.

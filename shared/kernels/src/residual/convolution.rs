@@ -1,8 +1,8 @@
 //! Packed convolutions: Winograd's minimal filtering if the stride is 1, tap by tap otherwise.
 
-use super::Convolution;
 use super::buffer::{Buffer, CHUNK, Map};
 use super::kernels::Kernels;
+use super::layers::Convolution;
 use super::product::{Finish, Product};
 use super::weights::{Packing, Precision, Weights};
 use super::winograd::{F2, F3, F4, InputLine, OutputLine, filter_points};
@@ -191,7 +191,7 @@ impl Packed {
             let lines = first..side.min(first + at_once);
             let count = lines.len() * side;
             places.clear();
-            let ends = self.gather(input, lines.clone(), side, gathered, &mut places);
+            let ends = self.gather(kernels, input, lines.clone(), side, gathered, &mut places);
             let whole = places.len() == taps * count;
             let sums = &mut sums[..count * self.panel];
             for from in (0..self.outputs).step_by(self.panel) {
@@ -246,6 +246,7 @@ impl Packed {
     /// other, without those in the padding. Returns where each tap's places end.
     fn gather(
         &self,
+        kernels: &Kernels,
         input: &Map,
         lines: std::ops::Range<usize>,
         side: usize,
@@ -272,9 +273,7 @@ impl Packed {
             let to = &mut gathered[begin * self.inputs..][..tap_len];
             let chunk_step = input.outer * input.outer * CHUNK;
             for (chunk, to) in to.chunks_exact_mut(CHUNK * pixels.len().max(1)).enumerate() {
-                for (to, from) in to.as_chunks_mut::<CHUNK>().0.iter_mut().zip(&pixels) {
-                    to.copy_from_slice(&input.numbers[chunk * chunk_step + from..][..CHUNK]);
-                }
+                kernels.copy_pixels(&input.numbers[chunk * chunk_step..], &pixels, to);
             }
         }
         ends

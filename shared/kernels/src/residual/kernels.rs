@@ -1,8 +1,8 @@
 //! The kernels compiled for each level.
 
 use super::buffer::CHUNK;
-use super::product::{Finish, Product, finish, multiply};
-use super::stem::{self, STEM_DEPTH, STEM_STEP};
+use super::picture::{self, PoolLine, STEM_DEPTH, STEM_STEP, pool_line};
+use super::product::{Finish, Product, copy_pixels, finish, multiply};
 use super::vector::Vector;
 use super::winograd::{F2, F3, F4, InputLine, OutputLine, input_line, output_line};
 use crate::SimdLevel;
@@ -23,6 +23,8 @@ pub(super) struct Kernels {
     multiply_codes: unsafe fn(&[i16], Product<'_>),
     multiply_stem: unsafe fn(&[f32], Product<'_>),
     finish: unsafe fn(Finish<'_>),
+    pool_line: unsafe fn(PoolLine<'_>),
+    copy_pixels: unsafe fn(&[f32], &[usize], &mut [f32]),
     normalize: unsafe fn(&[u8], &[f32; 3], f32, &mut [f32]),
     input_lines: [unsafe fn(InputLine<'_>); 3],
     output_lines: [unsafe fn(OutputLine<'_>); 3],
@@ -51,8 +53,18 @@ macro_rules! level {
             unsafe { finish::<$vector>(line) }
         }
         $(#[target_feature(enable = $features)])?
+        unsafe fn pool(line: PoolLine<'_>) {
+            // SAFETY: as above.
+            unsafe { pool_line::<$vector>(line) }
+        }
+        $(#[target_feature(enable = $features)])?
+        unsafe fn copy(from: &[f32], pixels: &[usize], to: &mut [f32]) {
+            // SAFETY: as above.
+            unsafe { copy_pixels::<$vector>(from, pixels, to) }
+        }
+        $(#[target_feature(enable = $features)])?
         unsafe fn normalize(bytes: &[u8], mean: &[f32; 3], scale: f32, numbers: &mut [f32]) {
-            stem::normalize(bytes, mean, scale, numbers);
+            picture::normalize(bytes, mean, scale, numbers);
         }
         $(#[target_feature(enable = $features)])?
         unsafe fn input_2(line: InputLine<'_>) {
@@ -91,6 +103,8 @@ macro_rules! level {
             multiply_codes,
             multiply_stem,
             finish: finish_line,
+            pool_line: pool,
+            copy_pixels: copy,
             normalize,
             input_lines: [input_2, input_3, input_4],
             output_lines: [output_2, output_3, output_4],
@@ -135,6 +149,18 @@ impl Kernels {
     pub(super) fn finish(&self, line: Finish<'_>) {
         // SAFETY: as above.
         unsafe { (self.finish)(line) }
+    }
+
+    /// Makes activations of three rows of sums of the first convolution.
+    pub(super) fn pool_line(&self, line: PoolLine<'_>) {
+        // SAFETY: as above.
+        unsafe { (self.pool_line)(line) }
+    }
+
+    /// Copies the [`CHUNK`] numbers that begin at each of these places, one after the other.
+    pub(super) fn copy_pixels(&self, from: &[f32], pixels: &[usize], to: &mut [f32]) {
+        // SAFETY: as above.
+        unsafe { (self.copy_pixels)(from, pixels, to) }
     }
 
     /// Writes `(byte - mean) * scale` for bytes that go red, green, blue.

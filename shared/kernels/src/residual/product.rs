@@ -227,3 +227,18 @@ pub(super) unsafe fn finish<V: Vector>(line: Finish<'_>) {
         }
     }
 }
+
+/// Copies the [`CHUNK`] numbers that begin at each of these places, one after the other.
+///
+/// # Safety
+/// The processor must have the instructions of `V`.
+#[inline(always)]
+pub(super) unsafe fn copy_pixels<V: Vector>(from: &[f32], pixels: &[usize], to: &mut [f32]) {
+    for (&pixel, to) in pixels.iter().zip(to.as_chunks_mut::<CHUNK>().0) {
+        let from = &from[pixel..][..CHUNK];
+        for lane in (0..CHUNK).step_by(V::LANES) {
+            // SAFETY: both have this many numbers.
+            unsafe { V::load(from.as_ptr().add(lane)).store(to.as_mut_ptr().add(lane)) };
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What the layers are by definition, in `f64`, one number after the other.
 
-use super::{Convolution, ResidualLayers, WeightBytes};
+use super::layers::{Convolution, ResidualLayers, WeightBytes};
 
 /// `[channels][side][side]`.
 #[derive(Clone)]

@@ -2,15 +2,9 @@
 
 use super::buffer::{Buffer, CHUNK, Map};
 use super::kernels::Kernels;
+use super::layers::Convolution;
+use super::picture::{PoolLine, STEM_DEPTH, STEM_KERNEL, pooled_side};
 use super::product::Product;
-use crate::residual::Convolution;
-
-/// Rows and columns of a filter.
-pub(super) const STEM_KERNEL: usize = 7;
-/// Numbers of one row of a filter, three colours each.
-pub(super) const STEM_DEPTH: usize = STEM_KERNEL * 3;
-/// Numbers from one output's inputs to the next's.
-pub(super) const STEM_STEP: usize = 2 * 3;
 
 /// The packed first layers.
 pub(super) struct Stem {
@@ -52,12 +46,6 @@ impl Stem {
         Self { outputs: convolution.outputs, side, mean, scale, weights, biases }
     }
 
-    /// Returns rows and columns of the outputs for pictures of this side, or nothing for too small ones.
-    pub(super) fn pooled_side(side: usize) -> Option<usize> {
-        let convolved = side.checked_sub(STEM_KERNEL)? / 2 + 1;
-        Some(convolved.checked_sub(3)? / 2 + 1)
-    }
-
     /// Returns how many numbers of working memory a run takes.
     pub(super) fn work(&self) -> usize {
         self.side * self.side * 3 + 3 * self.columns() * self.outputs
@@ -65,7 +53,7 @@ impl Stem {
 
     /// Returns columns (and rows) of the convolution that the maximum looks at.
     fn columns(&self) -> usize {
-        Self::pooled_side(self.side).map_or(0, |pooled| 2 * pooled + 1)
+        pooled_side(self.side).map_or(0, |pooled| 2 * pooled + 1)
     }
 
     pub(super) fn run(&self, kernels: &Kernels, rgb: &[u8], work: &mut [f32], outputs: &mut Map) {
@@ -94,58 +82,16 @@ impl Stem {
                     kernels.multiply_stem(weights, product);
                 }
             }
-            self.pool(kernels.panel, &rows[..3 * row_len], pooled, outputs);
-        }
-    }
-
-    /// The maximum of 3 x 3 with stride 2 of three rows, biases, and ReLU.
-    fn pool(&self, panel: usize, rows: &[f32], pooled: usize, outputs: &mut Map) {
-        let columns = self.columns();
-        let (first, rest) = rows.split_at(columns * self.outputs);
-        let (second, third) = rest.split_at(columns * self.outputs);
-        let rows = [first, second, third];
-        for from in (0..self.outputs).step_by(panel) {
-            let biases = &self.biases[from..][..panel];
-            for column in 0..outputs.side {
-                let at = outputs.at(from / CHUNK, pooled, column) + from % CHUNK;
-                let to = &mut outputs.numbers[at..][..panel];
-                to.fill(f32::NEG_INFINITY);
-                for row in rows {
-                    let row = &row[from * columns + 2 * column * panel..][..3 * panel];
-                    let (a, rest) = row.split_at(panel);
-                    let (b, c) = rest.split_at(panel);
-                    for (((to, a), b), c) in to.iter_mut().zip(a).zip(b).zip(c) {
-                        *to = larger(larger(*to, *a), larger(*b, *c));
-                    }
-                }
-                for (to, bias) in to.iter_mut().zip(biases) {
-                    *to = larger(*to + bias, 0.0);
-                }
+            for from in (0..self.outputs).step_by(kernels.panel) {
+                let to = outputs.at(from / CHUNK, pooled, 0) + from % CHUNK;
+                kernels.pool_line(PoolLine {
+                    rows: [0, 1, 2].map(|row| &rows[row * row_len + from * columns..][..panel_len]),
+                    biases: &self.biases[from..],
+                    panel: kernels.panel,
+                    columns: outputs.side,
+                    map: &mut outputs.numbers[to..],
+                });
             }
         }
-    }
-}
-
-/// Unlike `f32::max`, one instruction: no number here is a NaN.
-#[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
-}
-
-/// Writes `(byte - mean) * scale` for bytes that go red, green, blue.
-#[inline(always)]
-pub(super) fn normalize(bytes: &[u8], mean: &[f32; 3], scale: f32, numbers: &mut [f32]) {
-    // Three vectors of any width are whole pixels.
-    const GROUP: usize = 48;
-    let means: [f32; GROUP] = std::array::from_fn(|i| mean[i % 3]);
-    let (groups, rest) = bytes.as_chunks::<GROUP>();
-    let (number_groups, number_rest) = numbers.as_chunks_mut::<GROUP>();
-    for (bytes, numbers) in groups.iter().zip(number_groups) {
-        for i in 0..GROUP {
-            numbers[i] = (f32::from(bytes[i]) - means[i]) * scale;
-        }
-    }
-    for (i, (byte, number)) in rest.iter().zip(number_rest).enumerate() {
-        *number = (f32::from(*byte) - mean[i % 3]) * scale;
     }
 }
