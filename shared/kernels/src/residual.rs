@@ -26,6 +26,8 @@ mod tests;
 mod vector;
 mod weights;
 mod winograd;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -1,4 +1,5 @@
-//! Picture bytes to faces: decode, detect, five landmarks, aligned chip, 128-number embedding, on tract.
+//! Picture bytes to faces: decode, detect, five landmarks, aligned chip, 128-number embedding. The embedder runs on
+//! `attendance-kernels`, what these do not know on tract.
 //!
 //! [`VisionEngine`] implements [`attendance::ports::FaceEngine`]. The stages are public one by one, in [`stages`], so that
 //! the parity tests and the benchmark can name the one at fault.
@@ -18,6 +19,7 @@ mod geometry;
 mod landmarks;
 mod network;
 mod normalize;
+mod onnx;
 mod settings;
 pub mod stages;
 mod suppress;
