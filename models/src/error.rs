@@ -9,7 +9,7 @@ use crate::manifest::ModelName;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelsError {
     /// A model file is not there.
-    #[error("the model file {} is missing; fetch it with `{}`", path.display(), name.command())]
+    #[error("the model file {} is missing; fetch it with `attendance models pull`", path.display())]
     Missing {
         /// Which model.
         name: ModelName,
@@ -17,7 +17,7 @@ pub enum ModelsError {
         path: PathBuf,
     },
     /// A model file is cut short, changed, or of another version.
-    #[error("the model file {} is damaged or of another version; replace it with `{}`", path.display(), name.command())]
+    #[error("the model file {} is damaged or of another version; replace it with `attendance models pull`", path.display())]
     Damaged {
         /// Which model.
         name: ModelName,

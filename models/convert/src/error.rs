@@ -65,14 +65,6 @@ pub enum PullError {
         /// What was to be fetched.
         file: String,
     },
-    /// A model that is no package: only a person can fetch it.
-    #[error("{name} is not in a package index; fetch {origin} yourself and give it with `{}`", name.command())]
-    OnlyFromFile {
-        /// The model.
-        name: ModelName,
-        /// Where it is.
-        origin: String,
-    },
     /// The file given with `--from` is nothing that models or samples are made of.
     #[error("{} is not a file that can be used here (its checksum is unknown); what can be used is {known}", path.display())]
     UnknownFile {

@@ -14,6 +14,7 @@ mod progress;
 mod pull;
 mod python;
 mod samples;
+pub mod yunet;
 
 pub use error::PullError;
 pub use progress::{Progress, Report};

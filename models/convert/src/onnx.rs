@@ -65,6 +65,10 @@ struct Node {
 struct AttributeMessage {
     #[prost(string, tag = "1")]
     name: String,
+    #[prost(int64, tag = "3")]
+    i: i64,
+    #[prost(bytes = "vec", tag = "4")]
+    s: Vec<u8>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -135,8 +139,29 @@ pub(crate) enum Dim {
     Unknown,
 }
 
-/// A list of integers that belongs to a node.
-pub(crate) type Attribute<'a> = (&'a str, &'a [usize]);
+/// A constant that belongs to a node, with its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Attribute<'a> {
+    Int(&'a str, usize),
+    Ints(&'a str, &'a [usize]),
+    Text(&'a str, &'a str),
+}
+
+impl Attribute<'_> {
+    fn message(self) -> AttributeMessage {
+        const INT: i32 = 2;
+        const STRING: i32 = 3;
+        const INTS: i32 = 7;
+        let of = |name: &str, kind| AttributeMessage { name: name.to_owned(), kind, ..AttributeMessage::default() };
+        match self {
+            Self::Int(name, value) => AttributeMessage { i: value as i64, ..of(name, INT) },
+            Self::Ints(name, values) => {
+                AttributeMessage { ints: values.iter().map(|&value| value as i64).collect(), ..of(name, INTS) }
+            }
+            Self::Text(name, text) => AttributeMessage { s: text.as_bytes().to_vec(), ..of(name, STRING) },
+        }
+    }
+}
 
 /// A graph that takes and gives `f32` tensors. Nodes are added in the order of execution; a value's name is that of
 /// the node that makes it.
@@ -162,8 +187,8 @@ impl Graph {
     }
 
     /// Adds constant integers and returns their name.
-    pub(crate) fn ints(&mut self, name: String, values: &[usize]) -> String {
-        let raw_data = values.iter().flat_map(|&value| (value as i64).to_le_bytes()).collect();
+    pub(crate) fn ints(&mut self, name: String, values: &[i64]) -> String {
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.initializer(name, &[values.len()], INT64, raw_data)
     }
 
@@ -181,21 +206,12 @@ impl Graph {
         inputs: &[&str],
         attributes: &[Attribute<'_>],
     ) -> String {
-        const INTS: i32 = 7;
-        let attribute = attributes
-            .iter()
-            .map(|&(name, values)| AttributeMessage {
-                name: name.to_owned(),
-                ints: values.iter().map(|&value| value as i64).collect(),
-                kind: INTS,
-            })
-            .collect();
         self.message.node.push(Node {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![name.clone()],
             name: name.clone(),
             op_type: operator.to_owned(),
-            attribute,
+            attribute: attributes.iter().map(|attribute| attribute.message()).collect(),
         });
         name
     }
@@ -205,7 +221,17 @@ impl Graph {
         if let Some(last) = self.message.node.last_mut() {
             last.output = vec![name.to_owned()];
         }
+        self.output(name, shape);
+        self.file()
+    }
+
+    /// Makes the value of this name an output.
+    pub(crate) fn output(&mut self, name: &str, shape: &[Dim]) {
         self.message.output.push(value_info(name, shape));
+    }
+
+    /// Returns the whole file.
+    pub(crate) fn file(self) -> Vec<u8> {
         let model = Model {
             ir_version: IR_VERSION,
             producer_name: PRODUCER.to_owned(),

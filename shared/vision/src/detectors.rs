@@ -4,6 +4,7 @@
 pub(crate) mod cnn;
 pub(crate) mod hog;
 mod scale;
+mod shrink;
 pub(crate) mod yunet;
 
 use image::RgbImage;

