@@ -2,18 +2,10 @@
 //! sends.
 
 use attendance_lambda::Container;
+use attendance_wire::client::{Action, PONG};
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// What a client may send. Other texts are ignored.
-#[derive(Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-enum Action {
-    Ping,
-    Resume { since: u64 },
-}
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -24,10 +16,10 @@ async fn main() -> Result<(), Error> {
         if request.request_context.route_key.as_deref() == Some("$disconnect") {
             push.disconnect(&id).await?;
         } else {
-            match serde_json::from_str(request.body.as_deref().unwrap_or_default()) {
-                Ok(Action::Ping) => push.send(&id, r#"{"type":"pong"}"#).await?,
-                Ok(Action::Resume { since }) => push.resume(&id, since).await?,
-                Err(_) => {}
+            match Action::parse(request.body.as_deref().unwrap_or_default()) {
+                Some(Action::Ping) => push.send(&id, PONG).await?,
+                Some(Action::Resume { since }) => push.resume(&id, since).await?,
+                None => {}
             }
         }
         Ok(json!({"statusCode": 200}))

@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use attendance::ports::Watch;
-use attendance::{Ports, SystemClock};
+use attendance::ports::Subscribers;
+use attendance::{FanOut, Ports, SystemClock};
 use attendance_embedded::{Database, OpenError};
 use attendance_wire::webhook::WebhookJson;
 
@@ -10,7 +10,7 @@ use attendance_wire::webhook::WebhookJson;
 pub(crate) struct Adapters {
     /// Without a webhook.
     pub(crate) ports: Ports,
-    pub(crate) watch: Arc<dyn Watch>,
+    pub(crate) subscribers: Arc<dyn Subscribers>,
 }
 
 impl Adapters {
@@ -20,12 +20,12 @@ impl Adapters {
         let ports = Ports {
             gallery: database.gallery(),
             events: database.events(),
-            push: database.hub(),
+            push: Arc::new(FanOut::new(vec![database.hub()])),
             format: Arc::new(WebhookJson),
             webhook: None,
             wakeups: None,
             clock: Arc::new(SystemClock),
         };
-        Ok(Self { ports, watch: database.hub() })
+        Ok(Self { ports, subscribers: database.hub() })
     }
 }

@@ -2,7 +2,7 @@
 
 mod uploads;
 
-use attendance_http::{Facts, Meta, Work, meta_routes};
+use attendance_http::{Meta, PublicConfig, Work, meta_routes};
 use attendance_lambda::Container;
 use lambda_http::Error;
 
@@ -10,7 +10,7 @@ use lambda_http::Error;
 async fn main() -> Result<(), Error> {
     let container = Container::start().await?;
     let (environment, use_cases) = (&container.environment, container.compose()?);
-    let facts = Facts {
+    let config = PublicConfig {
         tolerance: use_cases.settings.tolerance,
         webhook_enabled: environment.text("ATTENDANCE_WEBHOOK_URL").is_some(),
         cooldown: use_cases.settings.cooldown,
@@ -20,9 +20,9 @@ async fn main() -> Result<(), Error> {
         gallery: use_cases.ports.gallery,
         outbox: use_cases.outbox,
         clock: use_cases.ports.clock,
-        facts,
+        config,
         mock_webhook: environment.flag("ATTENDANCE_MOCK_WEBHOOK", false)?,
         work: Work::default(),
     };
-    container.serve(meta_routes(meta, uploads::documented(container.aws.inbox()))).await
+    container.serve(meta_routes(meta, vec![uploads::documented(container.aws.inbox())])).await
 }

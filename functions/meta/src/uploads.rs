@@ -4,48 +4,21 @@
 use std::sync::Arc;
 
 use attendance::ports::InboxKey;
-use attendance::{BulkEntry, MAX_PICTURE_BYTES, StudentId};
+use attendance::{BulkEntry, MAX_PICTURE_BYTES, Scope, StudentId};
 use attendance_aws::S3Inbox;
-use attendance_http::{ApiError, Code, described};
+use attendance_http::{ApiError, Code, Group, described};
+use attendance_wire::http::{UploadGrant, UploadRequest};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
-use utoipa::{IntoResponses, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What is to be uploaded.
-#[derive(Deserialize, ToSchema)]
-struct Wanted {
-    /// Whose picture it is.
-    student_id: String,
-    /// The object's name in the student's folder, which ends in `.jpg`, `.jpeg`, `.png` or `.webp`.
-    name: String,
-    /// In bytes: the signature holds for exactly so many.
-    size: u64,
-}
-
-/// The request that uploads it.
-#[derive(Serialize, ToSchema)]
-struct Granted {
-    /// Always true.
-    ok: bool,
-    /// Where the picture is to be sent, within 15 minutes.
-    url: String,
-    /// The HTTP method.
-    method: String,
-    /// To be sent exactly so.
-    headers: BTreeMap<String, String>,
-    /// Where it will lie.
-    key: String,
-}
-
-pub(crate) fn documented(inbox: Arc<S3Inbox>) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(upload)).with_state(inbox)
+pub(crate) fn documented(inbox: Arc<S3Inbox>) -> Group {
+    Group::opened_by(Scope::Enroll).routes(routes!(upload)).with_state(inbox)
 }
 
 /// What is answered where nothing is granted.
@@ -69,16 +42,17 @@ impl IntoResponses for UploadErrors {
     post,
     path = "/uploads",
     tag = "students",
-    request_body(content = Wanted, content_type = "application/json"),
-    responses(UploadErrors, (status = 200, body = Granted, description = "the request to be sent")),
+    request_body(content = UploadRequest, content_type = "application/json"),
+    responses(UploadErrors, (status = 200, body = UploadGrant, description = "the request to be sent")),
 )]
 async fn upload(
     State(inbox): State<Arc<S3Inbox>>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Granted>, ApiError> {
+) -> Result<Json<UploadGrant>, ApiError> {
     let example = r#"send {"student_id": "siswaA", "name": "front.jpg", "size": 5242880} as JSON"#;
-    let wanted: Option<Wanted> = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
-    let Wanted { student_id, name, size } = wanted.ok_or_else(|| ApiError::new(Code::InvalidParameter, example))?;
+    let asked: Option<UploadRequest> = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
+    let UploadRequest { student_id, name, size } =
+        asked.ok_or_else(|| ApiError::new(Code::InvalidParameter, example))?;
     let student = StudentId::parse(&student_id)?;
     let limit = MAX_PICTURE_BYTES as u64;
     if !(1..=limit).contains(&size) {
@@ -97,5 +71,5 @@ async fn upload(
     };
     let upload = inbox.presign(&key, content_type, size).await?;
     let headers = upload.headers.into_iter().collect();
-    Ok(Json(Granted { ok: true, url: upload.url, method: upload.method, headers, key: key.to_string() }))
+    Ok(Json(UploadGrant { ok: true, url: upload.url, method: upload.method, headers, key: key.to_string() }))
 }

@@ -9,6 +9,7 @@ use crate::{AttendanceSettings, BulkEnroller, Clock, Deliverer, Enroller, Galler
 pub struct Ports {
     pub gallery: Arc<dyn GalleryStore>,
     pub events: Arc<dyn EventStore>,
+    /// Each channel that tells others what happened, behind a [`FanOut`](crate::FanOut).
     pub push: Arc<dyn Push>,
     pub format: Arc<dyn EventFormat>,
     /// `None` if nobody is to be told of sightings: then no events are made, and none is delivered.

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod bulk;
 mod clock;
 mod compose;
@@ -18,6 +19,7 @@ mod enroll;
 mod environment;
 mod event;
 mod face;
+mod fan_out;
 mod gallery;
 mod gallery_cache;
 mod message;
@@ -29,6 +31,7 @@ mod refusal;
 mod settings;
 mod student;
 
+pub use access::Scope;
 pub use bulk::{BulkEnroller, BulkEntry, BulkError, MAX_PICTURE_BYTES};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use compose::{FaceUseCases, Ports, UseCases, compose};
@@ -39,6 +42,7 @@ pub use event::{
     Wakeup,
 };
 pub use face::{Embedding, Face, FaceBox, FrameSize, InvalidEmbedding, ModelId, PhotoDigest, PhotoFormat, Scan};
+pub use fan_out::FanOut;
 pub use gallery::{Gallery, Identity, Label, Match, Tolerance, rounded};
 pub use gallery_cache::GalleryCache;
 pub use message::Message;

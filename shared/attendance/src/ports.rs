@@ -16,7 +16,7 @@ pub use gallery::{
     Change, Enrolled, Enrollment, EnrollmentId, EnrollmentOrigin, GalleryCounts, GalleryStore, GalleryVersion,
 };
 pub use inbox::{Inbox, InboxKey, InboxObject, ObjectRevision};
-pub use push::{Push, Subscription, Watch};
+pub use push::{Push, Subscribers, Subscription};
 pub use store::StoreError;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;

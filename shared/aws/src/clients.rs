@@ -32,7 +32,7 @@ impl Aws {
         let mut gateway = aws_sdk_apigatewaymanagement::config::Builder::from(&config);
         gateway.set_endpoint_url(settings.push_endpoint.clone());
         let gateway = gateway
-            // A watcher that cannot be reached now is skipped: its client resumes.
+            // A subscriber that cannot be reached now is skipped: its client resumes.
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(3)).build())
             .build();
@@ -70,7 +70,7 @@ impl Aws {
         Ok(Arc::new(SqsWakeups::new(self.queues.clone(), queue)))
     }
 
-    /// The watchers.
+    /// The subscribers.
     #[must_use]
     pub fn push(&self) -> Arc<ApiGatewayPush> {
         Arc::new(ApiGatewayPush::new(self.table.clone(), self.gateway.clone()))

@@ -12,9 +12,9 @@
 //!                    gone#<id>#<enrolment>        an erased picture; `version` is the change that erased it
 //! cooldown#<key>     cooldown                     when the last event of this key was accepted
 //! event#<shard>      <event id>                   an accepted event with its tries
-//! connections        <connection id>              a watcher
+//! connections        <connection id>              a subscriber
 //! messages           seq                          the last number given to a push
-//!                    message#<seq>                a push, kept for watchers that come back
+//!                    message#<seq>                a push, kept for subscribers that come back
 //! ```
 //!
 //! Three local indexes order the rows of a partition by another attribute. Unlike global ones they are read

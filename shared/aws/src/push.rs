@@ -4,6 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use attendance::ports::{Push, StoreError};
 use attendance::{Clock, Message, SystemClock};
+use attendance_wire::push::{json, with_seq};
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 use futures_util::{StreamExt, TryStreamExt};
@@ -17,28 +18,28 @@ pub const MAX_MESSAGE_BYTES: usize = 128 << 10;
 const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3600 + 600);
 
 /// How long API Gateway may say that a new connection is gone: it is there once `$connect` was answered and the client
-/// was told. What is pushed meanwhile he gets by asking for what he missed.
+/// was told. The client gets what is pushed meanwhile by asking for what it missed.
 const OPENING: Duration = Duration::from_secs(5);
 
-/// How long a push is kept for watchers that come back.
+/// How long a push is kept for subscribers that come back.
 const MESSAGE_LIFE: Duration = Duration::from_secs(86400);
 
-/// Watchers that are told side by side.
+/// Subscribers that are told side by side.
 const AT_ONCE: usize = 64;
 
-/// Messages that a watcher who comes back is sent at most: the function that sends them may run 29 seconds.
+/// The most messages that a subscriber that comes back is sent: the function that sends them may run for 29 seconds.
 const RESUMED_AT_ONCE: usize = 500;
 
-/// The watchers, whose connections API Gateway holds.
+/// The subscribers, whose connections API Gateway holds.
 ///
-/// A message gets its `seq` from one counter, is kept, and is then posted to every watcher. Functions post at the same
-/// time, so two messages may arrive in the other order: `seq` tells the client, who can also ask for what he missed.
+/// A message gets its `seq` from one counter, is kept, and is then posted to every subscriber. Functions post at the same
+/// time, so two messages may arrive in the other order: `seq` tells the client, which can also ask for what it missed.
 pub struct ApiGatewayPush {
     table: Table,
     gateway: Client,
 }
 
-/// What became of a message to one watcher.
+/// What became of a message to one subscriber.
 #[derive(Debug, PartialEq, Eq)]
 enum Posted {
     Yes,
@@ -51,7 +52,7 @@ impl ApiGatewayPush {
         Self { table, gateway }
     }
 
-    /// Adds a watcher: he is sent everything published from now on.
+    /// Adds a subscriber: it is sent everything published from now on.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -61,7 +62,7 @@ impl ApiGatewayPush {
         self.table.put_row(row, Expression::default()).await.map(drop)
     }
 
-    /// Removes a watcher.
+    /// Removes a subscriber.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -69,7 +70,7 @@ impl ApiGatewayPush {
         self.table.delete_row("connections", connection).await
     }
 
-    /// The watchers who are there, and whether their connections are long open.
+    /// Returns the subscribers that are there, and whether their connections have been open for long.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -87,21 +88,21 @@ impl ApiGatewayPush {
         Ok(connections)
     }
 
-    /// Sends one watcher a text, and removes him where he is gone.
+    /// Sends one subscriber a text, and removes it if it is gone.
     ///
     /// # Errors
-    /// [`StoreError`] where the text is larger than [`MAX_MESSAGE_BYTES`], where he could not be reached, and where he
-    /// could not be removed.
+    /// [`StoreError`] if the text is larger than [`MAX_MESSAGE_BYTES`], or if the subscriber could not be reached or
+    /// removed.
     pub async fn send(&self, connection: &str, text: &str) -> Result<(), StoreError> {
         check_size(text)?;
         match self.post(connection, text).await {
             Posted::Yes => Ok(()),
             Posted::Gone => self.disconnect(connection).await,
-            Posted::Failed => Err(StoreError::unavailable("a watcher could not be reached")),
+            Posted::Failed => Err(StoreError::unavailable("a subscriber could not be reached")),
         }
     }
 
-    /// Sends one watcher the messages after `since`, as far as they are kept, in order; of more than 500 the latest.
+    /// Sends one subscriber the messages after `since`, as far as they are kept, in order; of more than 500 the latest.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -143,7 +144,7 @@ impl ApiGatewayPush {
             Ok(_) => Posted::Yes,
             Err(error) if error.as_service_error().is_some_and(|e| e.is_gone_exception()) => Posted::Gone,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a watcher could not be reached");
+                tracing::warn!(error = &error as &dyn std::error::Error, "a subscriber could not be reached");
                 Posted::Failed
             }
         }
@@ -154,11 +155,8 @@ fn message_key(seq: u64) -> String {
     format!("message#{seq:020}")
 }
 
-/// The message's JSON text with its `seq`.
-fn with_seq(message: &Message, seq: u64) -> Result<String, StoreError> {
-    let json = serde_json::to_string(message).map_err(StoreError::damaged)?;
-    let open = json.strip_suffix('}').ok_or_else(|| StoreError::damaged("a message is no JSON object"))?;
-    Ok(format!("{open},\"seq\":{seq}}}"))
+fn numbered(json: &str, seq: u64) -> Result<String, StoreError> {
+    with_seq(json, seq).ok_or_else(|| StoreError::damaged("a message is no JSON object"))
 }
 
 fn check_size(text: &str) -> Result<(), StoreError> {
@@ -173,10 +171,11 @@ fn check_size(text: &str) -> Result<(), StoreError> {
 impl Push for ApiGatewayPush {
     async fn publish(&self, message: &Message) -> Result<(), StoreError> {
         // Before it takes a number: a number that is never sent looks like a loss.
-        check_size(&with_seq(message, u64::MAX)?)?;
+        let json = json(message);
+        check_size(&numbered(&json, u64::MAX)?)?;
         let seq = self.next_seq().await?;
-        let text: Arc<str> = with_seq(message, seq)?.into();
-        // Kept first: a watcher who connects after his row was looked for finds it there.
+        let text: Arc<str> = numbered(&json, seq)?.into();
+        // Kept first: a subscriber whose row was not there yet finds the message when it asks for what it missed.
         self.keep(seq, &text).await?;
         let connections = self.connections().await?;
         let gone: Vec<String> = futures_util::stream::iter(connections)

@@ -51,7 +51,7 @@ impl Database {
         self.events.clone()
     }
 
-    /// Returns the watchers of this process.
+    /// Returns the subscribers of this process.
     #[must_use]
     pub fn hub(&self) -> Arc<Hub> {
         self.hub.clone()

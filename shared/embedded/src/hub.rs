@@ -4,36 +4,37 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use attendance::Message;
-use attendance::ports::{Push, StoreError, Subscription, Watch};
+use attendance::ports::{Push, StoreError, Subscribers, Subscription};
+use attendance_wire::push::{json, with_seq};
 use rusqlite::params;
 use tokio::sync::mpsc::{self, Sender};
 
 use crate::connections::{Commit, Connections, blocking, store_error};
 
-/// How many messages wait for one watcher at most; a watcher that is further behind is dropped.
-pub const WATCHER_BOUND: usize = 256;
+/// How many messages wait for one subscriber at most; a subscriber that is further behind is dropped.
+pub const SUBSCRIBER_BOUND: usize = 256;
 
-/// How many of the latest messages are kept for watchers that come back.
+/// How many of the latest messages are kept for subscribers that come back.
 pub const KEPT_MESSAGES: u64 = 10_000;
 
-/// Messages handed over at a time: few enough that a burst does not fill a live watcher's channel before it had a
+/// Messages handed over at a time: few enough that a burst does not fill a live subscriber's channel before it had a
 /// chance to read.
 const PAGE: usize = 64;
 
 /// The rest between two full pages.
 const PAGE_REST: Duration = Duration::from_millis(20);
 
-/// How often another process's messages are looked for while somebody watches here.
+/// How often another process's messages are looked for while this process has subscribers.
 const POLL: Duration = Duration::from_millis(250);
 
-/// How long a watcher that catches up may take for one message.
+/// How long a subscriber that catches up may take for one message.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The watchers of this process, and the messages of every process on the data folder.
+/// The subscribers of this process, and the messages of every process on the data folder.
 ///
-/// The database numbers the messages in the order of their commits; every watcher gets what is in the database, in that
-/// order, whoever wrote it. A publisher therefore never hands its message over directly: it writes it, and then has the
-/// watchers brought up to date.
+/// The database numbers the messages in the order of their commits. Every subscriber gets what is in the database, in that
+/// order, whoever wrote it. So a publisher never hands its message over directly: it writes it, and then has the
+/// subscribers brought up to date.
 pub struct Hub {
     inner: Arc<Inner>,
 }
@@ -46,12 +47,12 @@ struct Inner {
 #[derive(Default)]
 struct Live {
     // All of them have been handed everything up to `seq`.
-    watchers: Vec<Sender<Arc<str>>>,
+    subscribers: Vec<Sender<Arc<str>>>,
     seq: u64,
     polling: bool,
 }
 
-/// How far a new watcher got.
+/// How far a new subscriber got.
 enum Joined {
     /// It is up to date and live.
     Live,
@@ -68,7 +69,7 @@ impl Hub {
 #[async_trait]
 impl Push for Hub {
     async fn publish(&self, message: &Message) -> Result<(), StoreError> {
-        let json = serde_json::to_string(message).map_err(StoreError::unavailable)?;
+        let json = json(message);
         let inner = self.inner.clone();
         let seq = blocking(move || inner.keep(&json)).await?;
         Inner::hand_over(&self.inner, Some(seq)).await
@@ -76,9 +77,9 @@ impl Push for Hub {
 }
 
 #[async_trait]
-impl Watch for Hub {
+impl Subscribers for Hub {
     async fn subscribe(&self, since: Option<u64>) -> Result<Subscription, StoreError> {
-        let (sender, subscription) = mpsc::channel(WATCHER_BOUND);
+        let (sender, subscription) = mpsc::channel(SUBSCRIBER_BOUND);
         let inner = self.inner.clone();
         let joining = sender.clone();
         let joined = blocking(move || inner.join(joining, since)).await?;
@@ -90,8 +91,8 @@ impl Watch for Hub {
     }
 }
 
-/// Feeds a watcher that is further behind than its channel is long, until it is live. It is dropped where it is too slow
-/// or where messages that it has not seen are no longer kept.
+/// Feeds a subscriber that is further behind than its channel is long, until it is live. It is dropped if it is too slow
+/// or if messages that it has not seen are no longer kept.
 async fn catch_up(hub: Weak<Inner>, sender: Sender<Arc<str>>, mut page: VecDeque<(u64, Arc<str>)>) {
     loop {
         let Some((last, _)) = page.back() else { return };
@@ -103,7 +104,7 @@ async fn catch_up(hub: Weak<Inner>, sender: Sender<Arc<str>>, mut page: VecDeque
             }
         }
         // Empty once more: the permits are given back at once.
-        match tokio::time::timeout(CATCH_UP_PATIENCE, sender.reserve_many(WATCHER_BOUND)).await {
+        match tokio::time::timeout(CATCH_UP_PATIENCE, sender.reserve_many(SUBSCRIBER_BOUND)).await {
             Ok(Ok(permits)) => drop(permits),
             Ok(Err(_)) | Err(_) => return,
         }
@@ -114,7 +115,7 @@ async fn catch_up(hub: Weak<Inner>, sender: Sender<Arc<str>>, mut page: VecDeque
             Ok(Joined::Behind(page)) if page.front().is_some_and(|(seq, _)| *seq == last + 1) => page,
             Ok(Joined::Behind(_)) => return,
             Err(error) => {
-                tracing::warn!(?error, "a watcher that was catching up is dropped");
+                tracing::warn!(?error, "a subscriber that was catching up is dropped");
                 return;
             }
         };
@@ -152,7 +153,7 @@ impl Inner {
                 let seq = row.get::<_, u64>(0).map_err(store_error)?;
                 let json = row.get_ref(1).and_then(|value| Ok(value.as_str()?)).map_err(store_error)?;
                 let text = with_seq(json, seq).ok_or_else(|| StoreError::damaged("a message is no JSON object"))?;
-                page.push_back((seq, text));
+                page.push_back((seq, text.into()));
             }
             Ok(page)
         })
@@ -167,43 +168,43 @@ impl Inner {
         })
     }
 
-    /// Makes a watcher live, if what it has missed since `since` leaves half of its channel, which is empty, to what
+    /// Makes a subscriber live, if what it has missed since `since` leaves half of its channel, which is empty, to what
     /// comes next.
     fn join(&self, sender: Sender<Arc<str>>, since: Option<u64>) -> Result<Joined, StoreError> {
         let mut live = self.live();
-        if live.watchers.is_empty() {
+        if live.subscribers.is_empty() {
             live.seq = self.last_seq()?;
         }
-        // Somebody who has seen more than there is comes from another data folder; he begins now.
+        // A subscriber that has seen more than there is comes from another data folder; it begins now.
         if let Some(since) = since.filter(|since| *since < live.seq) {
-            let mut page = self.page(since, WATCHER_BOUND)?;
-            // What is newer than `live.seq` reaches him with all the others.
+            let mut page = self.page(since, SUBSCRIBER_BOUND)?;
+            // What is newer than `live.seq` reaches it with all the others.
             page.retain(|(seq, _)| *seq <= live.seq);
             let complete = page.back().is_none_or(|(seq, _)| *seq == live.seq);
-            if !complete || page.len() > WATCHER_BOUND / 2 {
+            if !complete || page.len() > SUBSCRIBER_BOUND / 2 {
                 return Ok(Joined::Behind(page));
             }
-            // They fit, so only a watcher that has left does not take them: the next message finds that out.
+            // They fit, so only a subscriber that has left does not take them: the next message finds that out.
             for (_, text) in page {
                 let _ = sender.try_send(text);
             }
         }
-        live.watchers.push(sender);
+        live.subscribers.push(sender);
         Ok(Joined::Live)
     }
 
-    /// Hands one page of new messages to every watcher. Returns whether all watchers are up to date with `target`, or
-    /// where there is none with the database.
+    /// Hands one page of new messages to every subscriber. Returns whether all subscribers are up to date with `target`, or
+    /// with the database if there is no target.
     fn advance(&self, target: Option<u64>) -> Result<bool, StoreError> {
         let mut live = self.live();
-        live.watchers.retain(|watcher| !watcher.is_closed());
-        if live.watchers.is_empty() || target.is_some_and(|target| live.seq >= target) {
+        live.subscribers.retain(|subscriber| !subscriber.is_closed());
+        if live.subscribers.is_empty() || target.is_some_and(|target| live.seq >= target) {
             return Ok(true);
         }
         let page = self.page(live.seq, PAGE)?;
         let full = page.len() == PAGE;
         for (seq, text) in page {
-            live.watchers.retain(|watcher| watcher.try_send(text.clone()).is_ok());
+            live.subscribers.retain(|subscriber| subscriber.try_send(text.clone()).is_ok());
             live.seq = seq;
         }
         Ok(!full || target.is_some_and(|target| live.seq >= target))
@@ -219,7 +220,7 @@ impl Inner {
         }
     }
 
-    /// Starts to look for other processes' messages, for as long as somebody watches.
+    /// Starts to look for other processes' messages, for as long as there are subscribers.
     fn keep_polling(self: &Arc<Self>) {
         if std::mem::replace(&mut self.live().polling, true) {
             return;
@@ -233,17 +234,11 @@ impl Inner {
                     tracing::warn!(?error, "messages of other processes could not be read");
                 }
                 let mut live = inner.live();
-                if live.watchers.is_empty() {
+                if live.subscribers.is_empty() {
                     live.polling = false;
                     return;
                 }
             }
         });
     }
-}
-
-/// The message's JSON text with its `seq`, or `None` where it is no object.
-fn with_seq(json: &str, seq: u64) -> Option<Arc<str>> {
-    let open = json.strip_suffix('}')?;
-    Some(format!("{open},\"seq\":{seq}}}").into())
 }

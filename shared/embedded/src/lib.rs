@@ -25,4 +25,4 @@ pub use connections::OpenError;
 pub use database::Database;
 pub use events::SqliteEvents;
 pub use gallery::SqliteGallery;
-pub use hub::{Hub, KEPT_MESSAGES, WATCHER_BOUND};
+pub use hub::{Hub, KEPT_MESSAGES, SUBSCRIBER_BOUND};

@@ -2,7 +2,7 @@
 
 use attendance::ports::{EventStore, GalleryStore};
 use attendance_embedded::Database;
-use attendance_testkit::contract::{self, PushAndWatch, opener};
+use attendance_testkit::contract::{self, SubscribedPush, opener};
 use tempfile::TempDir;
 
 /// Opens a fresh data folder again and again; it is deleted with the last use.
@@ -33,7 +33,7 @@ async fn the_outbox_is_an_event_store() {
 async fn the_hub_pushes() {
     contract::push(async || {
         let open = folder();
-        opener::<dyn PushAndWatch>(move || open().hub())
+        opener::<dyn SubscribedPush>(move || open().hub())
     })
     .await;
 }

@@ -1,12 +1,12 @@
-//! Pushes in numbers: bursts, many watchers, long absences.
+//! Pushes in numbers: bursts, many subscribers, long absences.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use attendance::ports::{Push, Subscription, Watch};
+use attendance::ports::{Push, Subscribers, Subscription};
 use attendance::{Message, StudentId};
-use attendance_embedded::{Database, Hub, KEPT_MESSAGES, WATCHER_BOUND};
+use attendance_embedded::{Database, Hub, KEPT_MESSAGES, SUBSCRIBER_BOUND};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -40,19 +40,19 @@ async fn seq(subscription: &mut Subscription) -> Option<u64> {
 async fn a_burst_from_another_process_drops_nobody_who_reads() {
     let data = TempDir::new().expect("a folder");
     let hub = hub(data.path());
-    let mut watchers = Vec::new();
+    let mut subscribers = Vec::new();
     for _ in 0..10 {
-        watchers.push(hub.subscribe(None).await.expect("subscribed"));
+        subscribers.push(hub.subscribe(None).await.expect("subscribed"));
     }
     burst(data.path(), 2000);
     // A message of our own in the middle of it is number 2001.
     let publishing = tokio::spawn(async move { publish(&hub, 0).await });
-    let reading: Vec<_> = watchers
+    let reading: Vec<_> = subscribers
         .into_iter()
-        .map(|mut watcher| {
+        .map(|mut subscriber| {
             tokio::spawn(async move {
                 for expected in 1..=2001 {
-                    assert_eq!(seq(&mut watcher).await, Some(expected));
+                    assert_eq!(seq(&mut subscriber).await, Some(expected));
                 }
             })
         })
@@ -72,30 +72,30 @@ async fn only_the_latest_messages_are_kept() {
     let raw = Connection::open(data.path().join("attendance.db")).expect("opened");
     let kept: u64 = raw.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).expect("counted");
     assert_eq!(kept, KEPT_MESSAGES);
-    let mut watcher = hub.subscribe(Some(0)).await.expect("subscribed");
+    let mut subscriber = hub.subscribe(Some(0)).await.expect("subscribed");
     for expected in 502..=KEPT_MESSAGES + 501 {
-        assert_eq!(seq(&mut watcher).await, Some(expected), "all that are kept, from the oldest");
+        assert_eq!(seq(&mut subscriber).await, Some(expected), "all that are kept, from the oldest");
     }
     // Numbers go on even where nothing is kept.
     raw.execute("DELETE FROM message", []).expect("deleted");
     publish(&hub, 0).await;
-    assert_eq!(seq(&mut watcher).await, Some(KEPT_MESSAGES + 502));
+    assert_eq!(seq(&mut subscriber).await, Some(KEPT_MESSAGES + 502));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watcher_that_catches_up_too_slowly_ends_before_a_gap() {
+async fn a_subscriber_that_catches_up_too_slowly_ends_before_a_gap() {
     let data = TempDir::new().expect("a folder");
     let hub = hub(data.path());
     burst(data.path(), 1000);
-    let mut watcher = hub.subscribe(Some(0)).await.expect("subscribed");
+    let mut subscriber = hub.subscribe(Some(0)).await.expect("subscribed");
     for expected in 1..=10 {
-        assert_eq!(seq(&mut watcher).await, Some(expected));
+        assert_eq!(seq(&mut subscriber).await, Some(expected));
     }
     // While it dawdles, what it has not seen falls out of what is kept.
     burst(data.path(), KEPT_MESSAGES + 1000);
     publish(&hub, 0).await;
     let mut last = 10;
-    while let Some(next) = seq(&mut watcher).await {
+    while let Some(next) = seq(&mut subscriber).await {
         assert_eq!(next, last + 1, "no gap");
         last = next;
     }
@@ -103,24 +103,24 @@ async fn a_watcher_that_catches_up_too_slowly_ends_before_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_watchers_cost_a_publisher_little() {
+async fn a_thousand_subscribers_cost_a_publisher_little() {
     const MESSAGES: u64 = 200;
     let data = TempDir::new().expect("a folder");
     let hub = hub(data.path());
-    let mut watchers = Vec::new();
+    let mut subscribers = Vec::new();
     for n in 0..1000 {
-        let mut watcher = hub.subscribe(None).await.expect("subscribed");
+        let mut subscriber = hub.subscribe(None).await.expect("subscribed");
         // Every tenth never reads.
-        watchers.push(tokio::spawn(async move {
+        subscribers.push(tokio::spawn(async move {
             if n % 10 == 0 {
                 tokio::time::sleep(Duration::from_secs(60)).await;
             }
             for expected in 1..=MESSAGES {
-                assert_eq!(seq(&mut watcher).await, Some(expected));
+                assert_eq!(seq(&mut subscriber).await, Some(expected));
             }
         }));
     }
-    assert!(MESSAGES < WATCHER_BOUND as u64, "nobody is too slow here");
+    assert!(MESSAGES < SUBSCRIBER_BOUND as u64, "nobody is too slow here");
     let mut slowest = Duration::ZERO;
     let started = Instant::now();
     for n in 0..MESSAGES {
@@ -129,13 +129,13 @@ async fn a_thousand_watchers_cost_a_publisher_little() {
         slowest = slowest.max(began.elapsed());
     }
     let mean = started.elapsed() / MESSAGES as u32;
-    println!("a thousand watchers: {mean:?} a message, the slowest {slowest:?}");
+    println!("a thousand subscribers: {mean:?} a message, the slowest {slowest:?}");
     assert!(mean < Duration::from_millis(50), "{mean:?}");
-    for (n, watcher) in watchers.into_iter().enumerate() {
+    for (n, subscriber) in subscribers.into_iter().enumerate() {
         if n % 10 == 0 {
-            watcher.abort();
+            subscriber.abort();
         } else {
-            watcher.await.expect("every message, in order");
+            subscriber.await.expect("every message, in order");
         }
     }
 }

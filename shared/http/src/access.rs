@@ -1,24 +1,19 @@
 use std::fmt;
 use std::sync::Arc;
 
+use attendance::Scope;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
+use strum::VariantArray;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::parameters::Parameters;
-use crate::watch::WATCH_PATH;
-use crate::{ApiError, Code, docs, web};
+use crate::{ApiError, Code};
 
-/// What anyone may see: how the service is, and the static pages. Everything else, also a path that does not exist,
-/// wants a key, so that a route added later is closed until it is listed here.
-fn needs_no_key(path: &str) -> bool {
-    path == "/health" || docs::is_page(path) || web::is_page(path)
-}
-
-/// A key that no header can carry, so that nobody could ever come in with it. The message holds no key.
+/// A key that no header can carry, so that nobody could ever use it. The message holds no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("ATTENDANCE_ACCESS_KEY: allowed are keys of visible ASCII characters, separated by spaces")]
 pub struct InvalidKey;
@@ -26,8 +21,22 @@ pub struct InvalidKey;
 /// The keys that open the service. Cloning is cheap; the keys are never shown.
 #[derive(Clone)]
 pub struct Access {
-    // Digests, so that the comparison takes the same time for keys of every length.
-    keys: Arc<[[u8; 32]]>,
+    keys: Arc<[Key]>,
+}
+
+struct Key {
+    // So that the comparison takes the same time for keys of every length.
+    digest: [u8; 32],
+    scopes: &'static [Scope],
+}
+
+/// What a request needs to be let through.
+#[derive(Clone, Copy)]
+pub(crate) struct Need {
+    /// The scope that its key must have; `None` if any key will do.
+    pub(crate) scope: Option<Scope>,
+    /// Whether the key may also come as the query parameter `key`.
+    pub(crate) key_in_query: bool,
 }
 
 impl Access {
@@ -37,12 +46,16 @@ impl Access {
         Self { keys: Arc::new([]) }
     }
 
-    /// Access with any of the keys in this text, which are separated by white space; for everybody where there is none.
+    /// Access to everything with any of the keys in this text, which are separated by white space; for everybody if there
+    /// is none.
     ///
     /// # Errors
     /// [`InvalidKey`].
     pub fn parse(keys: &str) -> Result<Self, InvalidKey> {
-        let key = |key: &str| key.bytes().all(|byte| byte.is_ascii_graphic()).then(|| digest(key)).ok_or(InvalidKey);
+        let key = |text: &str| {
+            let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+            plain.then(|| Key { digest: digest(text), scopes: Scope::VARIANTS }).ok_or(InvalidKey)
+        };
         keys.split_whitespace().map(key).collect::<Result<_, _>>().map(|keys| Self { keys })
     }
 
@@ -52,27 +65,30 @@ impl Access {
         self.keys.is_empty()
     }
 
-    fn admits_request(&self, request: &Request) -> bool {
-        let path = request.uri().path();
+    fn admits_request(&self, request: &Request, need: Need) -> bool {
         let by_query = || {
-            // A browser's WebSocket cannot send headers.
-            let query = (path == WATCH_PATH).then(|| Parameters::of(request.uri()).ok()).flatten();
-            query.is_some_and(|query| query.one("key").ok().flatten().is_some_and(|key| self.admits(key)))
+            let query = need.key_in_query.then(|| Parameters::of(request.uri()).ok()).flatten();
+            query.is_some_and(|query| query.one("key").ok().flatten().is_some_and(|key| self.meets(key, need.scope)))
         };
-        self.is_open() || needs_no_key(path) || self.admits_headers(request.headers()) || by_query()
+        self.is_open() || by_header(request.headers()).any(|key| self.meets(key, need.scope)) || by_query()
     }
 
-    /// Whether these headers hold one of the keys.
+    /// Whether these headers hold a key with this scope.
     #[must_use]
-    pub fn admits_headers(&self, headers: &HeaderMap) -> bool {
-        by_header(headers).any(|key| self.admits(key))
+    pub fn admits_headers(&self, headers: &HeaderMap, scope: Scope) -> bool {
+        by_header(headers).any(|key| self.admits(key, scope))
     }
 
-    /// Whether this is one of the keys. Takes the same time wherever it differs, and whichever key it is.
+    /// Whether this is a key with this scope. Takes the same time wherever it differs, and whichever key it is.
     #[must_use]
-    pub fn admits(&self, key: &str) -> bool {
+    pub fn admits(&self, key: &str, scope: Scope) -> bool {
+        self.meets(key, Some(scope))
+    }
+
+    fn meets(&self, key: &str, scope: Option<Scope>) -> bool {
         let offered = digest(key);
-        self.keys.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(&offered)).into()
+        let opens = |key: &Key| Choice::from(u8::from(scope.is_none_or(|scope| key.scopes.contains(&scope))));
+        self.keys.iter().fold(Choice::from(0), |met, key| met | key.digest.ct_eq(&offered) & opens(key)).into()
     }
 }
 
@@ -86,13 +102,13 @@ fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// Lets a request through that needs no key or has one.
-pub(crate) async fn require_key(
-    State(access): State<Access>,
+/// Lets a request through that has the key it needs.
+pub(crate) async fn require(
+    State((access, need)): State<(Access, Need)>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if access.admits_request(&request) {
+    if access.admits_request(&request, need) {
         return Ok(next.run(request).await);
     }
     Err(ApiError::new(
@@ -117,10 +133,21 @@ mod tests {
     #[test]
     fn any_of_several_keys_opens_and_nothing_else_does() {
         let access = Access::parse(" first  second\n").unwrap();
-        assert!(access.admits("first") && access.admits("second"));
-        for wrong in ["", "firs", "first ", "First", "first second"] {
-            assert!(!access.admits(wrong), "{wrong:?}");
+        for scope in Scope::VARIANTS {
+            assert!(access.admits("first", *scope) && access.admits("second", *scope));
         }
+        for wrong in ["", "firs", "first ", "First", "first second"] {
+            assert!(!access.admits(wrong, Scope::Watch), "{wrong:?}");
+            assert!(!access.meets(wrong, None), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_opens_its_scopes_alone() {
+        let key = Key { digest: digest("camera"), scopes: &[Scope::Recognize] };
+        let access = Access { keys: [key].into() };
+        assert!(access.admits("camera", Scope::Recognize) && access.meets("camera", None));
+        assert!(!access.admits("camera", Scope::Enroll) && !access.admits("other", Scope::Recognize));
     }
 
     #[test]

@@ -7,24 +7,25 @@ use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi, SecurityRequirement};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
 
-use crate::{ApiError, Code, enroll, error, events, meta, realtime, recognize, watch};
+use crate::{ApiError, Code, config, enroll, error, events, health, mock, realtime, recognize, students, subscribe};
 
 /// The OpenAPI 3.1 document of every route here, made from the routes themselves.
 #[must_use]
 pub fn openapi() -> OpenApi {
+    let [reading, changing] = students::documented();
     let parts = [
-        enroll::documented().into_openapi(),
-        recognize::documented().into_openapi(),
-        realtime::documented().into_openapi(),
-        watch::documented().into_openapi(),
-        OpenApiRouter::new()
-            .merge(events::documented())
-            .merge(meta::documented())
-            .merge(meta::documented_mock())
-            .into_openapi(),
+        enroll::documented().openapi(),
+        recognize::documented().openapi(),
+        realtime::documented().openapi(),
+        subscribe::documented().openapi(),
+        events::documented().openapi(),
+        health::documented().into_openapi(),
+        config::documented().openapi(),
+        reading.openapi(),
+        changing.openapi(),
+        mock::documented().openapi(),
     ];
     let mut document = OpenApi::default();
     for part in parts {
@@ -52,12 +53,7 @@ pub fn openapi() -> OpenApi {
     document
 }
 
-/// Whether this path is one of the pages here, which anyone may see.
-pub(crate) fn is_page(path: &str) -> bool {
-    path == "/openapi.json" || path == "/docs" || path.starts_with("/docs/")
-}
-
-/// This document, and a page to browse it whose files are all served from here.
+/// This document, and a page to browse it whose files are all served from here. Anyone may see them.
 pub(crate) fn pages(document: OpenApi) -> Router {
     let document = Arc::new(document);
     let config = Arc::new(Config::new(["openapi.json"]).validator_url("none"));

@@ -2,88 +2,13 @@ use std::collections::BTreeMap;
 
 use attendance::ports::{ScanError, StoreError};
 use attendance::{EnrollError, InvalidContext, InvalidStudentId, RealtimeError, RecognizeError, Refusal, RefusalCode};
+use attendance_wire::http::{Code, ErrorBody};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use utoipa::openapi::response::Response as Described;
 use utoipa::openapi::{Content, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
-
-/// The stable word that names an error, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Code {
-    NoFace,
-    InvalidImage,
-    InvalidForm,
-    Unauthorized,
-    NotFound,
-    MethodNotAllowed,
-    RequestTimeout,
-    ImageTooLarge,
-    BodyTooLarge,
-    UnsupportedImage,
-    UnsupportedMediaType,
-    MissingField,
-    DuplicateField,
-    InvalidStudentId,
-    InvalidParameter,
-    MultipleFaces,
-    UpgradeRequired,
-    Internal,
-    Unavailable,
-    Overloaded,
-}
-
-impl Code {
-    /// The status that goes with the code.
-    #[must_use]
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::NoFace => StatusCode::OK,
-            Self::InvalidImage | Self::InvalidForm => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::ImageTooLarge | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedImage | Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::MissingField
-            | Self::DuplicateField
-            | Self::InvalidStudentId
-            | Self::InvalidParameter
-            | Self::MultipleFaces => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// The code as it stands in the JSON.
-    #[must_use]
-    pub fn word(self) -> String {
-        match serde_json::to_value(self) {
-            Ok(serde_json::Value::String(word)) => word,
-            _ => unreachable!("a unit variant serialises as a string"),
-        }
-    }
-}
-
-/// What every error answers.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ErrorBody {
-    /// Always false.
-    ok: bool,
-    /// Always 0; only where no face was found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    saved: Option<usize>,
-    /// One sentence for a person.
-    msg: String,
-    code: Code,
-}
 
 /// An error as the client sees it, with the cause for the log.
 ///
@@ -98,12 +23,12 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// The error of this code. `msg` is one sentence for a person that says what is allowed.
+    /// Returns the error with this code. `msg` is one sentence for a person that says what is expected.
     pub fn new(code: Code, msg: impl Into<String>) -> Self {
         Self { code, msg: msg.into(), cause: None }
     }
 
-    /// The error for a fault of ours, whose cause goes to the log alone.
+    /// Returns the error for a fault of ours, whose cause goes to the log alone.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let msg = "something went wrong in the service; try again, and tell its operator if this goes on";
         Self { code: Code::Internal, msg: msg.into(), cause: Some(cause.into()) }
@@ -123,11 +48,11 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Self { code, msg, cause } = self;
-        let status = code.status();
+        let status = StatusCode::from_u16(code.status()).expect("a code's status is one of HTTP's");
         if code == Code::Overloaded {
             tracing::warn!("a request was turned away: overloaded");
         } else if status.is_server_error() {
-            tracing::error!(code = code.word(), ?cause, "a request failed");
+            tracing::error!(%code, ?cause, "a request failed");
         }
         let saved = (code == Code::NoFace).then_some(0);
         let mut response = (status, Json(ErrorBody { ok: false, saved, msg, code })).into_response();
@@ -223,12 +148,12 @@ impl From<InvalidContext> for ApiError {
     }
 }
 
-/// The responses with these codes for the OpenAPI document, by status.
+/// Returns the responses with these codes for the OpenAPI document, by status.
 #[must_use]
 pub fn described(codes: &[Code]) -> BTreeMap<String, RefOr<Described>> {
     let mut words: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for code in codes {
-        words.entry(code.status().as_str().to_owned()).or_default().push(format!("`{}`", code.word()));
+        words.entry(code.status().to_string()).or_default().push(format!("`{code}`"));
     }
     let schema = Ref::from_schema_name(ErrorBody::name());
     let describe = |words: Vec<String>| {
@@ -242,7 +167,7 @@ pub fn described(codes: &[Code]) -> BTreeMap<String, RefOr<Described>> {
     words.into_iter().map(|(status, words)| (status, describe(words))).collect()
 }
 
-/// The codes of every route that wants a key and a picture.
+/// The codes of every route that takes a picture.
 pub(crate) const PICTURE_CODES: [Code; 12] = [
     Code::InvalidImage,
     Code::InvalidForm,
@@ -258,7 +183,7 @@ pub(crate) const PICTURE_CODES: [Code; 12] = [
     Code::Overloaded,
 ];
 
-/// Names the set of errors a route answers in the OpenAPI document.
+/// Names the errors that a route may answer, for the OpenAPI document.
 macro_rules! errors {
     ($(#[$doc:meta])* $name:ident, $($codes:expr),+) => {
         $(#[$doc])*

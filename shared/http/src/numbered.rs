@@ -7,8 +7,8 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn};
 
-/// The routes, every answer of which says in `x-attendance-instance` which process gave it and how many it gave before:
-/// where a platform starts and stops processes, that tells a warm one from a cold one.
+/// Returns the routes, each of whose answers says in `x-attendance-instance` which process gave it and how many it gave
+/// before: if a platform starts and stops processes, that tells a warm one from a cold one.
 pub fn numbered(routes: Router) -> Router {
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let instance: Arc<str> = format!("{begun:x}-{:x}", std::process::id()).into();

@@ -15,7 +15,7 @@ impl Parameters {
         Ok(Self(pairs))
     }
 
-    /// The one value of this name, or `None` where there is none.
+    /// The one value of this name, or `None` if there is none.
     pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, ApiError> {
         let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
         let value = values.next();
@@ -24,32 +24,37 @@ impl Parameters {
         }
         Ok(value)
     }
-}
 
-/// The largest distance to dispatch; `None`, the service's tolerance, where the value is absent or 0.
-pub(crate) fn min_conf(value: Option<&str>) -> Result<Option<Tolerance>, ApiError> {
-    let Some(text) = value else { return Ok(None) };
-    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
-    let number = number.ok_or_else(|| ApiError::invalid("min_conf", "a number from 0, as in `0.4`"))?;
-    if number == 0.0 {
-        return Ok(None);
+    /// The one value of this name as a text of its own, or `None` if there is none.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
+        self.one(name).map(|value| value.map(str::to_owned))
     }
-    // What only an f64 can hold still means "next to nothing" or "everything".
-    Ok(Tolerance::new((number as f32).clamp(f32::MIN_POSITIVE, f32::MAX)))
 }
 
-/// Whom to look for; everybody, `None`, where the value is absent.
+/// The largest distance to dispatch, as the client gave it.
+pub(crate) fn min_conf(text: &str) -> Result<f64, ApiError> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+    number.ok_or_else(|| ApiError::invalid("min_conf", "a number from 0, as in `0.4`"))
+}
+
+/// The largest distance to dispatch; `None`, the service's tolerance, if it is 0.
+pub(crate) fn within(min_conf: f64) -> Option<Tolerance> {
+    // What only an f64 can hold still means "next to nothing" or "everything".
+    (min_conf != 0.0).then(|| Tolerance::new((min_conf as f32).clamp(f32::MIN_POSITIVE, f32::MAX))).flatten()
+}
+
+/// Whom to look for; everybody, `None`, if the value is absent.
 pub(crate) fn roster(value: Option<&str>) -> Result<Option<Roster>, ApiError> {
     let allowed = "student ids separated by commas, as in `siswaA,siswaB`";
     value.map(|text| Roster::parse(text).map_err(|_| ApiError::invalid("roster", allowed))).transpose()
 }
 
-/// Whether a switch is on; off where it is absent. In any case, because Python clients send `True`.
-pub(crate) fn switch(name: &str, value: Option<&str>) -> Result<bool, ApiError> {
-    match value.map(str::to_ascii_lowercase).as_deref() {
-        Some("true" | "1") => Ok(true),
-        None | Some("false" | "0") => Ok(false),
-        Some(_) => Err(ApiError::invalid(name, "`true` or `false`")),
+/// Whether a switch is on. In any case, because Python clients send `True`.
+pub(crate) fn switch(name: &str, text: &str) -> Result<bool, ApiError> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(ApiError::invalid(name, "`true` or `false`")),
     }
 }
 
@@ -59,27 +64,26 @@ mod tests {
 
     #[test]
     fn min_conf_takes_distances_and_nothing_else() {
-        assert_eq!(min_conf(None).expect("absent"), None);
         for zero in ["0", "0.0", "-0"] {
-            assert_eq!(min_conf(Some(zero)).expect(zero), None);
+            assert_eq!(within(min_conf(zero).expect(zero)), None);
         }
-        assert_eq!(min_conf(Some("0.25")).expect("a number"), Tolerance::new(0.25));
+        assert_eq!(within(min_conf("0.25").expect("a number")), Tolerance::new(0.25));
         for huge in ["7", "1e39"] {
-            assert!(min_conf(Some(huge)).expect(huge).is_some_and(|t| t.admits(6.9)), "{huge}");
+            assert!(within(min_conf(huge).expect(huge)).is_some_and(|t| t.admits(6.9)), "{huge}");
         }
-        assert!(min_conf(Some("1e-60")).expect("tiny").is_some_and(|t| !t.admits(1e-3)));
+        assert!(within(min_conf("1e-60").expect("tiny")).is_some_and(|t| !t.admits(1e-3)));
         for wrong in ["", "abc", "-1", "-0.01", "NaN", "nan", "inf", "-inf", "infinity", "1e999", "0,4", " 0.4"] {
-            assert_eq!(min_conf(Some(wrong)).map_err(|e| e.code()), Err(Code::InvalidParameter), "{wrong:?}");
+            assert_eq!(min_conf(wrong).map_err(|e| e.code()), Err(Code::InvalidParameter), "{wrong:?}");
         }
     }
 
     #[test]
     fn switches_are_true_or_false() {
         for (text, on) in [("true", true), ("True", true), ("1", true), ("false", false), ("0", false)] {
-            assert_eq!(switch("send_unknown", Some(text)).expect(text), on);
+            assert_eq!(switch("send_unknown", text).expect(text), on);
         }
         for wrong in ["", "yes", "2", "tru"] {
-            assert!(switch("send_unknown", Some(wrong)).is_err(), "{wrong:?}");
+            assert!(switch("send_unknown", wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -1,26 +1,24 @@
 use std::sync::Arc;
 
-use attendance::{Context, Dispatch, Realtime, RealtimeOptions, Report, ReportStatus};
+use attendance::{Context, Realtime, RealtimeOptions, Scope};
+use attendance_wire::http::{FrameBody, FrameQuery, RealtimeResponse};
+use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, Request, State};
-use axum::{Json, Router};
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::{PICTURE_CODES, errors};
-use crate::parameters::{Parameters, min_conf, roster, switch};
-use crate::recognize::FaceResult;
-use crate::upload::{Form, Photo};
-use crate::{ApiError, Code, Uploads, Work};
+use crate::parameters::{Parameters, min_conf, roster, switch, within};
+use crate::upload::{FormBody, Held, Texts, read_form};
+use crate::{ApiError, Code, Group, Routes, Uploads, Work};
 
 /// `POST /recognize/realtime`.
-pub fn realtime_routes(realtime: Arc<Realtime>, uploads: Uploads, work: Work) -> Router {
+pub fn realtime_routes(realtime: Arc<Realtime>, uploads: Uploads, work: Work) -> Routes {
     documented().with_state(Observing { realtime, uploads, work }).into()
 }
 
-pub(crate) fn documented() -> OpenApiRouter<Observing> {
-    OpenApiRouter::new().routes(routes!(observe))
+pub(crate) fn documented() -> Group<Observing> {
+    Group::opened_by(Scope::Recognize).routes(routes!(observe))
 }
 
 #[derive(Clone)]
@@ -36,9 +34,37 @@ impl FromRef<Observing> for Uploads {
     }
 }
 
+fn frame_query(query: &Parameters) -> Result<FrameQuery, ApiError> {
+    Ok(FrameQuery {
+        min_conf: query.one("min_conf")?.map(min_conf).transpose()?,
+        send_unknown: query.one("send_unknown")?.map(|text| switch("send_unknown", text)).transpose()?,
+        roster: query.text("roster")?,
+        device_id: query.text("device_id")?,
+        location_id: query.text("location_id")?,
+        class_id: query.text("class_id")?,
+        session_id: query.text("session_id")?,
+    })
+}
+
+impl FormBody for FrameBody {
+    const TEXTS: &'static [&'static str] = &["device_id", "location_id", "class_id", "session_id", "roster"];
+
+    fn of(image: Bytes, mut texts: Texts) -> Result<Self, ApiError> {
+        Ok(Self {
+            image,
+            roster: texts.take("roster"),
+            device_id: texts.take("device_id"),
+            location_id: texts.take("location_id"),
+            class_id: texts.take("class_id"),
+            session_id: texts.take("session_id"),
+        })
+    }
+}
+
 /// A camera's frame and what to do with it.
 struct Frame {
-    photo: Photo,
+    image: Bytes,
+    held: Held,
     options: RealtimeOptions,
 }
 
@@ -49,128 +75,23 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let query = Parameters::of(request.uri())?;
-        let dispatch_within = min_conf(query.one("min_conf")?)?;
-        let send_unknown = switch("send_unknown", query.one("send_unknown")?)?;
-        let names = ["device_id", "location_id", "class_id", "session_id", "roster"];
-        let form = Form::read(request, &Uploads::from_ref(state), &names).await?;
+        let query = frame_query(&Parameters::of(request.uri())?)?;
+        let (body, held): (FrameBody, _) = read_form(request, &Uploads::from_ref(state)).await?;
         // The query wins over the form: a camera's URL is set by whoever installed it.
-        let field = |name| Ok::<_, ApiError>(query.one(name)?.or_else(|| form.text(name)).map(str::to_owned));
         let context = Context {
-            device_id: field("device_id")?,
-            location_id: field("location_id")?,
-            class_id: field("class_id")?,
-            session_id: field("session_id")?,
+            device_id: query.device_id.or(body.device_id),
+            location_id: query.location_id.or(body.location_id),
+            class_id: query.class_id.or(body.class_id),
+            session_id: query.session_id.or(body.session_id),
         };
-        let roster = roster(field("roster")?.as_deref())?;
-        let options = RealtimeOptions { dispatch_within, send_unknown, roster, context: context.checked()? };
-        Ok(Self { photo: form.photo, options })
+        let options = RealtimeOptions {
+            dispatch_within: query.min_conf.and_then(within),
+            send_unknown: query.send_unknown.unwrap_or(false),
+            roster: roster(query.roster.or(body.roster).as_deref())?,
+            context: context.checked()?,
+        };
+        Ok(Self { image: body.image, held, options })
     }
-}
-
-/// How a frame is dispatched.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the query in the OpenAPI document")]
-struct FrameParameters {
-    /// The largest distance that this call dispatches; absent or 0: the service's tolerance. It only tightens:
-    /// `results` keep their labels, and a known face that is farther is listed and not dispatched.
-    #[param(minimum = 0, nullable = false)]
-    min_conf: Option<f64>,
-    /// Whether unknown faces are dispatched, as the student `Unknown`.
-    #[param(nullable = false)]
-    send_unknown: Option<bool>,
-    /// Whom to look for, ids separated by commas: everybody else is unknown. Also a form field; the query wins.
-    #[param(nullable = false)]
-    roster: Option<String>,
-    /// Passed through into event and push. Also a form field; the query wins.
-    #[param(max_length = 128, nullable = false)]
-    device_id: Option<String>,
-    /// Passed through into event and push. Also a form field; the query wins.
-    #[param(max_length = 128, nullable = false)]
-    location_id: Option<String>,
-    /// Passed through into event and push. Also a form field; the query wins.
-    #[param(max_length = 128, nullable = false)]
-    class_id: Option<String>,
-    /// Passed through into event and push. Also a form field; the query wins.
-    #[param(max_length = 128, nullable = false)]
-    session_id: Option<String>,
-}
-
-/// A camera's frame.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form in the OpenAPI document")]
-struct FrameBody {
-    /// JPEG, PNG or WebP.
-    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
-    image: Vec<u8>,
-    /// Whom to look for, ids separated by commas: everybody else is unknown.
-    #[schema(nullable = false)]
-    roster: Option<String>,
-    /// Passed through into event and push.
-    #[schema(max_length = 128, nullable = false)]
-    device_id: Option<String>,
-    /// Passed through into event and push.
-    #[schema(max_length = 128, nullable = false)]
-    location_id: Option<String>,
-    /// Passed through into event and push.
-    #[schema(max_length = 128, nullable = false)]
-    class_id: Option<String>,
-    /// Passed through into event and push.
-    #[schema(max_length = 128, nullable = false)]
-    session_id: Option<String>,
-}
-
-/// What became of one face.
-#[derive(Serialize, ToSchema)]
-struct DispatchResult {
-    /// The student id, or `Unknown`.
-    label: String,
-    #[schema(value_type = ReportBody)]
-    report: Report,
-}
-
-impl From<Dispatch> for DispatchResult {
-    fn from(Dispatch { label, report }: Dispatch) -> Self {
-        Self { label: label.to_string(), report }
-    }
-}
-
-/// What became of the event: `sent`, `failed` (stored, and tried again) or `skipped`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the domain's report in the OpenAPI document")]
-struct ReportBody {
-    #[schema(value_type = ReportWord)]
-    status: ReportStatus,
-    /// The Attendance API's status, where it answered.
-    #[schema(nullable = false)]
-    http_status: Option<u16>,
-    /// The first 2 KB of its answer, or why the event was not sent.
-    #[schema(nullable = false)]
-    message: Option<String>,
-}
-
-/// What became of an event.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes the domain's status in the OpenAPI document")]
-enum ReportWord {
-    Sent,
-    Failed,
-    Skipped,
-}
-
-/// Everybody in a frame, and who was told.
-#[derive(Serialize, ToSchema)]
-struct RealtimeResponse {
-    /// Always true.
-    ok: bool,
-    /// The faces, most confident detection first.
-    results: Vec<FaceResult>,
-    /// The faces worth telling, in the order of `results`, with what became of each.
-    dispatch: Vec<DispatchResult>,
-    /// Whether events are sent to an Attendance API.
-    webhook_enabled: bool,
 }
 
 errors!(RealtimeErrors, PICTURE_CODES, [Code::InvalidParameter]);
@@ -180,21 +101,19 @@ errors!(RealtimeErrors, PICTURE_CODES, [Code::InvalidParameter]);
     post,
     path = "/recognize/realtime",
     tag = "faces",
-    params(FrameParameters),
+    params(FrameQuery),
     request_body(content = FrameBody, content_type = "multipart/form-data"),
     responses(RealtimeErrors, (status = 200, body = RealtimeResponse, description = "the faces, and who was told")),
 )]
 async fn observe(State(state): State<Observing>, frame: Frame) -> Result<Json<RealtimeResponse>, ApiError> {
     let Observing { realtime, work, .. } = state;
-    let Frame { photo: Photo { bytes, held }, options } = frame;
+    let Frame { image, held, options } = frame;
     let webhook_enabled = realtime.webhook_enabled();
     let outcome = work
         .in_full(async move {
             let _held = held;
-            realtime.observe(bytes, options).await
+            realtime.observe(image, options).await
         })
         .await??;
-    let results = outcome.recognition.sightings.iter().map(FaceResult::from).collect();
-    let dispatch = outcome.dispatch.into_iter().map(DispatchResult::from).collect();
-    Ok(Json(RealtimeResponse { ok: true, results, dispatch, webhook_enabled }))
+    Ok(Json(RealtimeResponse::new(outcome, webhook_enabled)))
 }

@@ -9,16 +9,15 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{Stream, StreamExt};
 
-/// How much of a body that nobody wants is read and thrown away, and for how long.
+/// How much of a body that nobody needs is read and thrown away, and for how long.
 const UNWANTED_BYTES: usize = 64 << 20;
 const UNWANTED_TIME: Duration = Duration::from_secs(15);
 
 /// Lets a client that is still sending read the answer it was given early.
 ///
-/// A handler may answer before the body has ended: 401, 413. The server would close the connection then, and the
-/// system on the client's side would throw the answer away with it. So the rest is read and dropped, within bounds, while
-/// the answer is already on its way: `curl` stops sending when it sees it, and simple clients that send first and
-/// read later get it too.
+/// A handler may answer before the body has ended: 401, 413. If the server then closed the connection, the client's system
+/// would throw the answer away with it. So the rest is read and dropped, within bounds, while the answer is already on its
+/// way: `curl` stops sending when it sees it, and simple clients that send first and read later get it too.
 pub(crate) async fn read_on(request: Request, next: Next) -> Response {
     let waits = request.headers().contains_key(header::EXPECT);
     let request = request.map(|body| {
@@ -32,7 +31,7 @@ pub(crate) async fn read_on(request: Request, next: Next) -> Response {
 
 struct Unread {
     stream: Option<BodyDataStream>,
-    /// Whether the client sends. One that said `Expect: 100-continue` waits until somebody reads.
+    /// Whether the client is sending. One that said `Expect: 100-continue` waits until somebody reads.
     begun: bool,
 }
 

@@ -14,12 +14,12 @@ use crate::{ApiError, Code};
 const FORM_ROOM: u64 = 64 << 10;
 /// The longest text of a field, in bytes: a roster of a thousand students.
 const TEXT_LIMIT: usize = 64 << 10;
-/// How long a client may send nothing of a form that it has begun: its share of the memory is somebody else's then.
+/// How long a client may pause within a form: then others get its share of the memory.
 const PAUSE: Duration = Duration::from_secs(10);
 /// The unit of the memory that pictures may take.
 const BLOCK: usize = 1 << 10;
 
-/// The bounds of what is uploaded. Clones share the memory they hand out.
+/// Bounds for uploads. Clones share the memory they hand out.
 #[derive(Debug, Clone)]
 pub struct Uploads {
     image_limit: u64,
@@ -28,8 +28,9 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// Bounds that allow `image_limit` bytes a picture, `memory` bytes for all forms that are held at a time (a
-    /// request beyond them is turned away as `overloaded`; while a form is read and parsed it takes up to three times its size), and `patience` for one form to arrive.
+    /// Returns bounds that allow `image_limit` bytes per picture, `memory` bytes for all forms that are held at a time, and
+    /// `patience` for one form to arrive. A request beyond the memory is turned away as `overloaded`. While a form is read and
+    /// parsed it takes up to three times its size.
     #[must_use]
     pub fn new(image_limit: u64, memory: u64, patience: Duration) -> Self {
         let blocks = usize::try_from(memory / BLOCK as u64).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
@@ -51,74 +52,75 @@ impl Uploads {
 }
 
 impl Default for Uploads {
-    /// 20 MiB a picture, 256 MiB for all, two minutes a form.
+    /// 20 MiB per picture, 256 MiB for all, two minutes per form.
     fn default() -> Self {
         Self::new(20 << 20, 256 << 20, Duration::from_secs(120))
     }
 }
 
-/// A picture as it came, and the memory it takes up.
-pub(crate) struct Photo {
-    pub(crate) bytes: Bytes,
-    /// To be dropped when the bytes are.
-    pub(crate) held: Held,
-}
-
-/// A share of the memory for pictures, given back on drop.
+/// A share of the memory for pictures, given back on drop: to be dropped when the picture is.
 #[derive(Debug, Default)]
 pub(crate) struct Held(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
 
-/// A form with a picture and the text fields that a route knows.
-pub(crate) struct Form {
-    pub(crate) photo: Photo,
-    texts: Vec<(&'static str, String)>,
+/// A form of the contract: the field `image` and text fields.
+pub(crate) trait FormBody: Sized {
+    /// The names of its text fields.
+    const TEXTS: &'static [&'static str];
+
+    /// The form that holds this image and these texts.
+    fn of(image: Bytes, texts: Texts) -> Result<Self, ApiError>;
 }
 
-impl Form {
-    /// The text of a field, or `None` where it was not sent.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.texts.iter().find(|(n, _)| *n == name).map(|(_, text)| text.as_str())
+/// The text fields of a form that its route knows.
+#[derive(Default)]
+pub(crate) struct Texts(Vec<(&'static str, String)>);
+
+impl Texts {
+    /// The text of a field, or `None` if it was not sent or was taken before.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let place = self.0.iter().position(|(known, _)| *known == name)?;
+        Some(self.0.swap_remove(place).1)
     }
 
     /// The text of a field that must be there.
-    pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.text(name).ok_or_else(|| missing(name))
-    }
-
-    /// Reads the request's form: the field `image`, the text fields of these names, each once, in any order. Other
-    /// fields are ignored.
-    pub(crate) async fn read(request: Request, uploads: &Uploads, names: &[&'static str]) -> Result<Self, ApiError> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let boundary = content_type.and_then(|value| multer::parse_boundary(value).ok()).ok_or_else(|| {
-            let msg = "the body must be a form: send `multipart/form-data` with its boundary";
-            ApiError::new(Code::UnsupportedMediaType, msg)
-        })?;
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > uploads.body_limit()) {
-            return Err(uploads.too_large());
-        }
-        let receiving = tokio::time::timeout(uploads.patience, receive(request.into_body(), uploads));
-        let (body, held) = receiving.await.unwrap_or_else(|_| {
-            let limit = uploads.patience.as_secs();
-            Err(ApiError::new(Code::RequestTimeout, format!("the form must arrive within {limit} seconds")))
-        })?;
-        if body.is_empty() {
-            return Err(missing("image"));
-        }
-        let (image, texts) = parse(body, boundary, names).await?;
-        let bytes = image.ok_or_else(|| missing("image"))?;
-        if bytes.len() as u64 > uploads.image_limit {
-            return Err(uploads.too_large());
-        }
-        if bytes.is_empty() {
-            return Err(ScanError::Invalid { reason: "is empty".into() }.into());
-        }
-        Ok(Self { photo: Photo { bytes, held }, texts })
+    pub(crate) fn required(&mut self, name: &str) -> Result<String, ApiError> {
+        self.take(name).ok_or_else(|| missing(name))
     }
 }
 
-/// The whole body, as far as the bounds allow. All of it is read before any of it is parsed: the picture has to be held
-/// anyway, and a parser that is fed drop by drop looks at the same bytes again and again.
+/// Reads the request's form: each field once, in any order, and fields that the form does not name are ignored. Returns
+/// it with its share of the memory.
+pub(crate) async fn read_form<F: FormBody>(request: Request, uploads: &Uploads) -> Result<(F, Held), ApiError> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary = content_type.and_then(|value| multer::parse_boundary(value).ok()).ok_or_else(|| {
+        let msg = "the body must be a form: send `multipart/form-data` with its boundary";
+        ApiError::new(Code::UnsupportedMediaType, msg)
+    })?;
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > uploads.body_limit()) {
+        return Err(uploads.too_large());
+    }
+    let receiving = tokio::time::timeout(uploads.patience, receive(request.into_body(), uploads));
+    let (body, held) = receiving.await.unwrap_or_else(|_| {
+        let limit = uploads.patience.as_secs();
+        Err(ApiError::new(Code::RequestTimeout, format!("the form must arrive within {limit} seconds")))
+    })?;
+    if body.is_empty() {
+        return Err(missing("image"));
+    }
+    let (image, texts) = parse(body, boundary, F::TEXTS).await?;
+    let image = image.ok_or_else(|| missing("image"))?;
+    if image.len() as u64 > uploads.image_limit {
+        return Err(uploads.too_large());
+    }
+    if image.is_empty() {
+        return Err(ScanError::Invalid { reason: "is empty".into() }.into());
+    }
+    Ok((F::of(image, texts)?, held))
+}
+
+/// Returns the whole body, as far as the bounds allow. It is read before it is parsed: the picture has to be held anyway, and a
+/// parser that is fed drop by drop looks at the same bytes again and again.
 async fn receive(body: Body, uploads: &Uploads) -> Result<(Bytes, Held), ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
@@ -148,14 +150,12 @@ async fn receive(body: Body, uploads: &Uploads) -> Result<(Bytes, Held), ApiErro
     Ok((bytes.into(), Held(held)))
 }
 
-type Fields = (Option<Bytes>, Vec<(&'static str, String)>);
-
 /// The image and the texts of these names in a form.
-async fn parse(body: Bytes, boundary: String, names: &[&'static str]) -> Result<Fields, ApiError> {
+async fn parse(body: Bytes, boundary: String, names: &[&'static str]) -> Result<(Option<Bytes>, Texts), ApiError> {
     let whole = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(body)]);
     let mut form = multer::Multipart::new(whole, boundary);
     let mut image = None;
-    let mut texts: Vec<(&'static str, String)> = Vec::new();
+    let mut texts = Texts::default();
     while let Some(field) = form.next_field().await.map_err(refusal)? {
         let Some(name) = field.name().map(str::to_owned) else { continue };
         if name == "image" {
@@ -164,16 +164,16 @@ async fn parse(body: Bytes, boundary: String, names: &[&'static str]) -> Result<
             }
             image = Some(field.bytes().await.map_err(refusal)?);
         } else if let Some(known) = names.iter().copied().find(|known| **known == name) {
-            if texts.iter().any(|(n, _)| *n == known) {
+            if texts.0.iter().any(|(n, _)| *n == known) {
                 return Err(duplicate(known));
             }
-            texts.push((known, text(&field.bytes().await.map_err(refusal)?, known)?));
+            texts.0.push((known, text(&field.bytes().await.map_err(refusal)?, known)?));
         }
     }
     Ok((image, texts))
 }
 
-/// What to answer where a form cannot be parsed.
+/// What to answer if a form cannot be parsed.
 fn refusal(error: multer::Error) -> ApiError {
     match error {
         multer::Error::IncompleteFieldData { field_name } if field_name.as_deref() == Some("image") => {

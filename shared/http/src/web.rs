@@ -4,9 +4,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sha2::{Digest, Sha256};
 
-use crate::meta::websocket_url_for;
+use crate::config::websocket_url_for;
 
-/// A file of the pages, as it is part of the program.
+/// A file of the pages, compiled into the program.
 struct File {
     path: &'static str,
     content_type: &'static str,
@@ -62,15 +62,11 @@ fn files() -> impl Iterator<Item = &'static File> {
     PAGES.iter().chain(&STYLES).chain(&ICON).chain(&MANIFEST).chain(&SCRIPTS)
 }
 
-/// Whether this path is one of the pages' files, which anyone may see: what the pages show wants a key.
-pub(crate) fn is_page(path: &str) -> bool {
-    files().any(|file| file.path == path)
-}
-
-/// The kiosk (`/`), the enrolment page (`/enrol`), the live wall (`/live`) and their files (`/web/...`).
+/// The kiosk (`/`), the enrolment page (`/enrol`), the live wall (`/live`) and their files (`/web/...`). Anyone may see
+/// them; what they show wants a key.
 ///
 /// `websocket_url` is what `/config` says; a page may call this server and that WebSocket, and nothing else.
-pub fn web_routes(websocket_url: Option<&str>) -> Router {
+pub(crate) fn pages(websocket_url: Option<&str>) -> Router {
     files().fold(Router::new(), |routes, file| {
         let websocket_url = websocket_url.map(str::to_owned);
         let tag = tag(file.bytes);
@@ -110,8 +106,8 @@ fn tag(bytes: &[u8]) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{digest}\"")).expect("hexadecimal digits")
 }
 
-/// Forbids a page to load or call anything that is not this server's, but for the WebSocket at this URL. Pictures that
-/// a person has chosen are shown from the browser's memory (`blob:`).
+/// The policy that forbids a page to load or call anything but this server and the WebSocket at this URL. Pictures that a
+/// person has chosen are shown from the browser's memory (`blob:`).
 fn policy(websocket_url: &str) -> HeaderValue {
     let socket = origin(websocket_url).unwrap_or_default();
     let policy = format!(
@@ -121,8 +117,8 @@ fn policy(websocket_url: &str) -> HeaderValue {
     HeaderValue::from_str(&policy).expect("an origin is plain text")
 }
 
-/// The scheme and authority of a URL, where they are those of a WebSocket. What a client sends as `Host` comes here too,
-/// and must not end the directive.
+/// Returns the scheme and authority of a URL if they are a WebSocket's. What a client sends as `Host` comes here too, and must
+/// not end the directive.
 fn origin(url: &str) -> Option<String> {
     let url: Uri = url.parse().ok()?;
     let (scheme, authority) = (url.scheme_str()?, url.authority()?.as_str());

@@ -7,7 +7,7 @@ use tracing::Instrument;
 
 use crate::ApiError;
 
-/// What goes on beside the requests: work whose client has hung up, and the watchers' connections. Cloning is cheap.
+/// What runs beside the requests: work whose client has hung up, and the subscribers' connections. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Work {
     stopping: CancellationToken,
@@ -15,10 +15,10 @@ pub struct Work {
 }
 
 impl Work {
-    /// Returns what the future returns, and lets it end even where nobody waits for it any more.
+    /// Returns what the future returns, and lets it finish even if nobody waits for it any more.
     ///
-    /// A server drops a handler when its client hangs up. An enrolment or a delivery that has begun must not be cut in
-    /// half there: the receiver would have the event, and nobody would have recorded that.
+    /// A server drops a handler when its client hangs up. An enrolment or a delivery that has begun must not be cut in half
+    /// then: the receiver would have the event, and no record would say so.
     pub(crate) async fn in_full<F>(&self, future: F) -> Result<F::Output, ApiError>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -36,8 +36,8 @@ impl Work {
         self.stopping.cancelled().await;
     }
 
-    /// Tells the watchers that the server goes away. To be called when the stop begins: their connections would
-    /// otherwise keep it from ending.
+    /// Tells the subscribers that the server is going away. To be called when the stop begins: otherwise their connections
+    /// would keep it from ending.
     pub fn begin_stop(&self) {
         self.stopping.cancel();
     }

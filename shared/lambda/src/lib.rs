@@ -5,12 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attendance::{AttendanceSettings, Environment, Ports, SystemClock, UseCases, compose};
+use attendance::{AttendanceSettings, Environment, FanOut, Ports, SystemClock, UseCases, compose};
 use attendance_aws::{Aws, AwsSettings};
-use attendance_http::{Access, AccessSettings, Uploads, guarded, numbered};
+use attendance_http::{Access, AccessSettings, Routes, Uploads, guarded, numbered};
 use attendance_webhook::{HttpWebhook, WebhookSettings};
 use attendance_wire::webhook::WebhookJson;
-use axum::Router;
 use lambda_http::Error;
 
 /// The largest picture, in bytes. An invocation's payload has at most 6 MB, and the picture is base64 in it.
@@ -59,7 +58,7 @@ impl Container {
     ///
     /// # Errors
     /// If a variable has a value that is not allowed, and if the Lambda runtime is gone.
-    pub async fn serve(&self, routes: Router) -> Result<(), Error> {
+    pub async fn serve(&self, routes: Routes) -> Result<(), Error> {
         let AccessSettings { keys, origins } = self.access_settings()?;
         lambda_http::run(numbered(guarded(routes, keys, origins))).await
     }
@@ -87,7 +86,7 @@ impl Container {
         Ok(Ports {
             gallery: self.aws.gallery(),
             events: self.aws.events(),
-            push: self.aws.push(),
+            push: Arc::new(FanOut::new(vec![self.aws.push()])),
             format: Arc::new(WebhookJson),
             webhook: webhook.map(|webhook| Arc::new(webhook) as _),
             wakeups: Some(self.aws.wakeups()?),

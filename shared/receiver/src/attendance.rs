@@ -24,7 +24,7 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS attendance_student ON attendance (student_id, timestamp);
     CREATE INDEX IF NOT EXISTS attendance_timestamp ON attendance (timestamp, event_id);";
 
-/// What says that somebody was there. A school adds others: a card, a teacher.
+/// What reported the attendance. A school adds other sources: a card reader, a teacher.
 const SOURCE: &str = "face_recognition";
 
 /// The attendance of a school, in an SQLite file.
@@ -64,12 +64,12 @@ pub struct Row {
 pub struct Filter {
     /// Of one student.
     pub student_id: Option<String>,
-    /// From the first of these Unix seconds on, to before the second.
+    /// From the first of these Unix seconds on, up to but without the second.
     pub between: Option<(i64, i64)>,
 }
 
 impl Attendance {
-    /// Opens the file, which is made where there is none. Blocks; several processes may open one file.
+    /// Returns the attendance in this file, which is made if there is none. Blocks; several processes may open one file.
     ///
     /// # Errors
     /// [`ReceiverError::Store`].
@@ -81,8 +81,8 @@ impl Attendance {
 
     /// Stores what the notice says, durably, and returns the receipt.
     ///
-    /// Of notices with one event id one is stored, and of a student's sightings less than `window` apart too. Sightings are
-    /// compared by when they were, so that the result does not depend on when and in which order they arrive. Blocks.
+    /// Notices with the same event id are stored once, and so are a student's sightings less than `window` apart. Sightings
+    /// are compared by when they were, so that the result does not depend on when and in which order they arrive. Blocks.
     ///
     /// # Errors
     /// [`ReceiverError::Store`]; then nothing was stored.
@@ -112,7 +112,7 @@ impl Attendance {
         Ok(receipt(ts, notice.student_id.clone(), false))
     }
 
-    /// The newest rows that the filter lets through, at most `limit`. Blocks.
+    /// Returns the newest rows that pass the filter, at most `limit`. Blocks.
     ///
     /// # Errors
     /// [`ReceiverError::Store`].
@@ -125,7 +125,7 @@ impl Attendance {
         Ok(rows)
     }
 
-    /// Calls `with` on every row that the filter lets through, oldest first, until it returns false. Blocks; what is
+    /// Calls `with` on every row that passes the filter, oldest first, until it returns false. Blocks; what is
     /// stored meanwhile may be missing.
     ///
     /// # Errors
@@ -172,7 +172,7 @@ impl Attendance {
     }
 }
 
-/// The receipt of the row that stands for the notice already, where there is one.
+/// The receipt of the row that stands for the notice already, if there is one.
 fn standing(db: &Connection, notice: &Notice, ts: i64, window: Duration) -> Result<Option<Receipt>, ReceiverError> {
     let same: Option<(i64, String)> = db
         .prepare_cached("SELECT timestamp, student_id FROM attendance WHERE event_id = ?1")?

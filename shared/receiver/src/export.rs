@@ -15,14 +15,14 @@ const CHUNK: usize = 32 << 10;
 
 const HEADER: [&str; 7] = ["student_id", "timestamp", "source", "device_id", "class_id", "distance", "event_id"];
 
-/// The rows that the filter lets through as CSV, oldest first, times in this zone (RFC 3339). However many there are,
-/// little of it is in memory at a time. An error cuts the body off.
+/// Returns the rows that pass the filter as CSV, oldest first, times in this zone (RFC 3339). However many there are, little
+/// of it is in memory at a time. An error cuts the body off.
 pub(crate) fn csv(attendance: Arc<Attendance>, filter: Filter, zone: TimeZone) -> Body {
     let (sender, receiver) = mpsc::channel(2);
     tokio::task::spawn_blocking(move || {
         if let Err(error) = write(&attendance, &filter, &zone, &sender) {
             tracing::error!(%error, "an export was cut off");
-            // A client that has left does not mind.
+            // The client may have left already.
             let _ = sender.blocking_send(Err(error));
         }
     });
@@ -50,7 +50,7 @@ fn write(
     failed.and_then(|()| send(&mut writer, sender))
 }
 
-/// Hands over what is written; fails where nobody reads any more.
+/// Hands over what is written; fails if nobody reads any more.
 fn send(writer: &mut csv::Writer<Vec<u8>>, sender: &Sender<io::Result<Bytes>>) -> io::Result<()> {
     let full = std::mem::replace(writer, csv::Writer::from_writer(Vec::with_capacity(2 * CHUNK)));
     let bytes = full.into_inner().map_err(|error| error.into_error())?;
@@ -71,7 +71,7 @@ fn record(row: Row, zone: &TimeZone) -> [String; 7] {
     ]
 }
 
-/// The text so that no spreadsheet takes it for a formula: whoever posts frames names the camera and the class.
+/// Returns the text so that no spreadsheet takes it for a formula: whoever posts frames chooses the names of camera and class.
 fn plain(text: String) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }

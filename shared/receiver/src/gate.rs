@@ -11,10 +11,10 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::ReceiverError;
 
-/// How far `webhook-timestamp` may lie from our clock, in seconds, to either side.
+/// How far `webhook-timestamp` may be from our clock, in seconds, in either direction.
 pub(crate) const TOLERANCE: u64 = 300;
 
-/// Decides which requests are the service's own. Keys and secrets are never shown.
+/// Tells the service's own requests from others. Keys and secrets are never shown.
 pub struct Gate {
     // A digest, so that a comparison takes the same time for keys of every length.
     key: Option<[u8; 32]>,
@@ -22,7 +22,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Returns the gate for this `ATTENDANCE_API_KEY` and `ATTENDANCE_HMAC_SECRET`. What is absent is not asked for. Secrets are
+    /// Returns the gate for this `ATTENDANCE_API_KEY` and `ATTENDANCE_HMAC_SECRET`. What is absent is not required. Secrets are
     /// separated by white space; one that begins with `whsec_` is base64 after the prefix, any other is its UTF-8 bytes.
     ///
     /// # Errors
@@ -36,19 +36,19 @@ impl Gate {
         Ok(Self { key: key.map(|key| Sha256::digest(key).into()), secrets })
     }
 
-    /// Whether a key is asked for.
+    /// Whether a key is required.
     #[must_use]
     pub fn has_key(&self) -> bool {
         self.key.is_some()
     }
 
-    /// Whether signatures are asked for.
+    /// Whether signatures are required.
     #[must_use]
     pub fn has_secrets(&self) -> bool {
         !self.secrets.is_empty()
     }
 
-    /// Returns where the request carries our key, or where there is none.
+    /// Returns `Ok` if the request carries our key, or if there is none.
     ///
     /// # Errors
     /// [`ReceiverError::WrongBearer`].
@@ -62,13 +62,13 @@ impl Gate {
         if key.ct_eq(&offered).into() { Ok(()) } else { Err(ReceiverError::WrongBearer) }
     }
 
-    /// Returns the request's `webhook-id` where the request is the service's own and fresh at `now` (Unix seconds).
+    /// Returns the request's `webhook-id` if the request is the service's own and fresh at `now` (Unix seconds).
     ///
-    /// `webhook-signature` decides where it is sent, and `X-Signature` otherwise. The latter covers the body alone: what keeps
-    /// an old body from counting twice is then the `event_id` in it.
+    /// `webhook-signature` decides if it is sent, and `X-Signature` otherwise. The latter covers the body alone: then it is the
+    /// `event_id` in the body that keeps an old one from counting twice.
     ///
     /// # Errors
-    /// What does not fit, the bearer first.
+    /// [`ReceiverError`] for the first check that fails; the bearer token is checked first.
     pub fn check_delivery<'a>(&self, headers: &'a HeaderMap, body: &[u8], now: u64) -> Result<&'a str, ReceiverError> {
         self.check_bearer(headers)?;
         let id = text(headers, "webhook-id")?;
@@ -119,7 +119,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Recei
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
-    // Secrets are handed about with and without their padding.
+    // Secrets are passed around with and without their padding.
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     GeneralPurpose::new(&ALPHABET, config).decode(text).ok()
 }

@@ -1,8 +1,8 @@
 //! A small Attendance API to start from: takes the service's events, each once, and keeps them in SQLite.
 //!
-//! [`Gate`] decides who is let in, [`Notice`] is what a body says, [`Attendance`] keeps it, and [`router`] puts them behind
-//! HTTP. The first three know nothing of axum. The checks are written anew, not shared with the sender, so that a mistake
-//! in signing is not mirrored here. `docs/integration.md` walks through all of it.
+//! [`Gate`] decides which requests are let in, [`Notice`] is what a body says, [`Attendance`] keeps it, and [`router`] serves
+//! them over HTTP. The first three know nothing of axum. The checks are written independently of the sender's code, so that a
+//! mistake in signing is not mirrored here. `docs/integration.md` walks through all of it.
 
 #![forbid(unsafe_code)]
 

@@ -3,13 +3,13 @@ use serde::Deserialize;
 
 use crate::ReceiverError;
 
-/// The `student_id` of a face that nobody is enrolled with.
+/// The `student_id` of a face that matches nobody who is enrolled.
 const UNKNOWN: &str = "Unknown";
 
 /// What an event's body says, as far as attendance goes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
-    /// The event's name: the same on every try and replay.
+    /// The event's id: the same on every try and replay.
     pub event_id: EventId,
     /// A student id, or `Unknown`.
     pub student_id: String,
@@ -36,7 +36,7 @@ struct Body {
 }
 
 impl Notice {
-    /// Returns what the body says, where it is the event that the header `webhook-id` names.
+    /// Returns what the body says, if it is the event that the header `webhook-id` names.
     ///
     /// # Errors
     /// [`ReceiverError::InvalidEvent`].

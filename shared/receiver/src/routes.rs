@@ -21,19 +21,19 @@ pub(crate) const BODY_LIMIT: usize = 64 << 10;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Rows of a list, where the caller does not say, and at most.
+/// Rows of a list if the caller does not say how many, and at most.
 const ROWS: usize = 100;
 const MOST_ROWS: usize = 1000;
 
 /// What the routes need.
 pub struct Settings {
-    /// Who is let in.
+    /// Which requests are let in.
     pub gate: Gate,
     /// Where attendance is kept.
     pub attendance: Attendance,
     /// How far apart two sightings of a student are to count as two.
     pub window: Duration,
-    /// What a date means.
+    /// The time zone of dates.
     pub zone: TimeZone,
 }
 
@@ -67,13 +67,13 @@ struct Taken {
 
 async fn take(State(receiver): State<Receiver>, request: Request) -> Result<Json<Taken>, ReceiverError> {
     let (parts, body) = request.into_parts();
-    // Whoever has no key is not read.
+    // A body that comes without the key is not read.
     receiver.gate.check_bearer(&parts.headers)?;
     let body = read(body).await?;
     let id = receiver.gate.check_delivery(&parts.headers, &body, now())?;
     let notice = Notice::parse(&body, id)?;
     let Receiver { attendance, window, .. } = receiver;
-    // Who was where is in the database, and not in the log.
+    // Who was seen where belongs into the database, not into the log.
     let event_id = notice.event_id;
     let receipt = blocking(move || attendance.take(&notice, window)).await?;
     tracing::info!(%event_id, repeated = receipt.repeated, "taken");
@@ -172,7 +172,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Runs blocking work off the async threads, to its end even where the client goes away.
+/// Runs blocking work off the async threads, to its end even if the client goes away.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReceiverError> + Send + 'static,
 ) -> Result<T, ReceiverError> {

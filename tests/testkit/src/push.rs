@@ -2,20 +2,21 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use attendance::Message;
-use attendance::ports::{Push, StoreError, Subscription, Watch};
+use attendance::ports::{Push, StoreError, Subscribers, Subscription};
+use attendance_wire::push::{json, with_seq};
 use serde_json::Value;
 use tokio::sync::mpsc::{self, Sender};
 
 const BOUND: usize = 256;
 
-/// Watchers in memory. A clone is another handle onto the same storage.
+/// Subscribers in memory. A clone is another handle onto the same storage.
 #[derive(Debug, Clone, Default)]
 pub struct FakePush(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     messages: Vec<Arc<str>>,
-    watchers: Vec<Sender<Arc<str>>>,
+    subscribers: Vec<Sender<Arc<str>>>,
     down: bool,
 }
 
@@ -40,17 +41,16 @@ impl Push for FakePush {
         if state.down {
             return Err(StoreError::unavailable("the fake push is down"));
         }
-        let mut value = serde_json::to_value(message).expect("a message is plain data");
-        value["seq"] = (state.messages.len() + 1).into();
-        let text: Arc<str> = value.to_string().into();
+        let seq = state.messages.len() as u64 + 1;
+        let text: Arc<str> = with_seq(&json(message), seq).expect("a message is an object").into();
         state.messages.push(text.clone());
-        state.watchers.retain(|watcher| watcher.try_send(text.clone()).is_ok());
+        state.subscribers.retain(|subscriber| subscriber.try_send(text.clone()).is_ok());
         Ok(())
     }
 }
 
 #[async_trait]
-impl Watch for FakePush {
+impl Subscribers for FakePush {
     async fn subscribe(&self, since: Option<u64>) -> Result<Subscription, StoreError> {
         let mut state = self.0.lock().expect("no test panics here");
         let seen = since.map_or(usize::MAX, |since| usize::try_from(since).unwrap_or(usize::MAX));
@@ -59,7 +59,7 @@ impl Watch for FakePush {
         for text in missed {
             sender.try_send(text).expect("the channel is as long as what was missed");
         }
-        state.watchers.push(sender);
+        state.subscribers.push(sender);
         Ok(subscription)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use attendance::ports::{EventStore, GalleryStore, Inbox, InboxKey};
-use attendance_testkit::contract::{DropBox, PushAndWatch, opener};
+use attendance_testkit::contract::{DropBox, SubscribedPush, opener};
 use attendance_testkit::{FakeEvents, FakeGallery, FakePush, contract};
 use bytes::Bytes;
 
@@ -64,7 +64,7 @@ async fn the_fake_outbox_is_an_event_store() {
 async fn the_fake_push_pushes() {
     contract::push(async || {
         let hub = FakePush::default();
-        opener::<dyn PushAndWatch>(move || Arc::new(hub.clone()))
+        opener::<dyn SubscribedPush>(move || Arc::new(hub.clone()))
     })
     .await;
 }

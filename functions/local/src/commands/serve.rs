@@ -101,7 +101,7 @@ async fn serve(
     let identity = tls.identity(&places.data(environment))?;
     let settings = AttendanceSettings::from_environment(environment)?;
     let webhook = WebhookSettings::from_environment(environment, true)?.map(HttpWebhook::new).transpose()?;
-    let Adapters { ports, watch } = Adapters::open(&places.data(environment))?;
+    let Adapters { ports, subscribers } = Adapters::open(&places.data(environment))?;
     let engine = models::load_engine(places, environment)?;
     let (tls, detectors) = (identity.as_ref().map(|i| i.description().to_owned()), engine.describe_detectors());
     let ports = Ports { webhook: webhook.map(|webhook| Arc::new(webhook) as _), ..ports };
@@ -126,7 +126,7 @@ async fn serve(
     let (stop_deliveries, stopping_deliveries) = watch::channel(false);
     let deliveries = use_cases.deliverer.clone().map(|d| tokio::spawn(deliver_due(d, stopping_deliveries)));
     let settings = Settings { access, uploads: Uploads::default(), websocket_url: None, mock_webhook: true };
-    let app = router(App { use_cases, faces, watch: Some(watch) }, settings, work.clone());
+    let app = router(App { use_cases, faces, subscribers: Some(subscribers) }, settings, work.clone());
 
     announcement.print();
     let stopping = work.clone();

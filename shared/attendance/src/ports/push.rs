@@ -1,27 +1,30 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::StoreError;
 use crate::Message;
 
-/// Tells everybody who watches.
+/// A channel that tells others what happened: the WebSocket's subscribers, or a message broker.
 #[async_trait]
 pub trait Push: Send + Sync {
-    /// Gives the message the next `seq` and hands it to every watcher, in the order of `seq`. Never waits for a watcher.
+    /// Gives the message the channel's next `seq` and hands it to every subscriber, in the order of `seq`. Never waits
+    /// for a subscriber.
     ///
     /// # Errors
-    /// [`StoreError`] where the message could not be kept or handed over; the caller logs it and goes on.
+    /// [`StoreError`] if the message could not be kept or handed over; the caller logs it and goes on.
     async fn publish(&self, message: &Message) -> Result<(), StoreError>;
 }
 
-/// A watcher's messages, each a JSON text with `seq`. It ends when the watcher is too slow and its bound is reached.
-pub type Subscription = mpsc::Receiver<std::sync::Arc<str>>;
+/// A subscriber's messages, each a JSON text with `seq`. It ends when the subscriber is too slow and its bound is reached.
+pub type Subscription = mpsc::Receiver<Arc<str>>;
 
-/// Watchers of one process. On AWS the gateway holds them instead.
+/// The subscribers whose connections this process holds. On AWS the gateway holds them instead.
 #[async_trait]
-pub trait Watch: Send + Sync {
-    /// The messages after `since`, as far as they are kept, then all that follow, without a gap; from now on where it
-    /// is `None`.
+pub trait Subscribers: Send + Sync {
+    /// Returns the messages after `since`, as far as they are kept, then all that follow, without a gap; only those that
+    /// follow if `since` is `None`.
     ///
     /// # Errors
     /// [`StoreError`].

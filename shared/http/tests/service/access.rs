@@ -1,10 +1,14 @@
 //! Keys and CORS.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use attendance::Scope;
 use attendance_testkit::{face, picture};
 use axum::body::Body;
 use axum::http::Request;
+use serde_json::Value;
 
-use crate::setup::{Answer, Form, Service, Wishes};
+use crate::setup::{Answer, Form, Service, Wishes, service};
 
 fn locked() -> Service {
     Service::new(Wishes { keys: "first second", ..Wishes::default() })
@@ -72,6 +76,72 @@ async fn every_route_but_health_and_the_pages_wants_a_key() {
     }
     assert_eq!(closed, 10);
     service.get("/nowhere").await.refused(401, "unauthorized");
+}
+
+/// Every path that a service answers, as its router's `Debug` lists them.
+fn paths(service: &Service) -> BTreeSet<String> {
+    let shown = format!("{:?}", service.router);
+    let paths = shown.split('"').filter(|text| text.starts_with('/') && !text.contains("__private__axum"));
+    paths.map(str::to_owned).collect()
+}
+
+/// Paths that anyone may see, as the router names them.
+fn public_paths() -> BTreeSet<String> {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/web")).expect("the folder");
+    let names = folder.map(|entry| entry.expect("an entry").file_name().into_string().expect("text"));
+    let files = names.filter(|name| !name.ends_with(".html")).map(|name| format!("/web/{name}"));
+    let others = ["/", "/enrol", "/live", "/health", "/openapi.json", "/docs", "/docs/{*file}"];
+    files.chain(others.map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn no_path_but_the_public_ones_is_open_in_any_method() {
+    let service = locked();
+    let (paths, public) = (paths(&service), public_paths());
+    let document = service.get("/openapi.json").await.ok();
+    let described = document["paths"].as_object().expect("paths").keys().cloned();
+    assert_eq!(paths, public.iter().cloned().chain(described).collect(), "every other path is in the document");
+    for path in &paths {
+        let uri = path.replace("{*file}", "swagger-ui.css").replace(['{', '}'], "x");
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+            let request = Request::builder().method(method).uri(&uri).body(Body::empty()).expect("a request");
+            let answer = service.ask(request).await;
+            if public.contains(path) {
+                let expected = if matches!(method, "GET" | "HEAD") { 200 } else { 405 };
+                assert_eq!(answer.status, expected, "{method} {path}");
+            } else {
+                assert_eq!(answer.status, 401, "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_route_states_its_scope() {
+    let document = service().get("/openapi.json").await.ok();
+    let mut stated = BTreeMap::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let scope =
+                operation["x-scope"].as_str().map(|word| word.parse::<Scope>().expect("a word of the contract"));
+            assert_eq!(scope.is_none(), operation["security"] != Value::Null, "{method} {path}: a scope, or public");
+            stated.insert(format!("{} {path}", method.to_uppercase()), scope);
+        }
+    }
+    let expected = [
+        ("DELETE /students/{student_id}", Some(Scope::StudentsWrite)),
+        ("GET /config", Some(Scope::Recognize)),
+        ("GET /events", Some(Scope::Events)),
+        ("GET /health", None),
+        ("GET /students", Some(Scope::StudentsRead)),
+        ("GET /ws/recognitions", Some(Scope::Watch)),
+        ("POST /enroll", Some(Scope::Enroll)),
+        ("POST /events/{event_id}/replay", Some(Scope::Events)),
+        ("POST /mock/webhook", Some(Scope::Events)),
+        ("POST /recognize", Some(Scope::Recognize)),
+        ("POST /recognize/realtime", Some(Scope::Recognize)),
+    ];
+    assert_eq!(stated, expected.map(|(route, scope)| (route.to_owned(), scope)).into());
 }
 
 #[tokio::test]

@@ -7,6 +7,6 @@ mod log;
 mod meta;
 mod setup;
 mod sockets;
+mod subscribers;
 mod uploads;
-mod watchers;
 mod web;

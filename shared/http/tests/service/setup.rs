@@ -94,7 +94,7 @@ impl Service {
         };
         let use_cases = compose(ports, AttendanceSettings::default());
         let faces = use_cases.with_engine(Arc::new(Engine(FakeEngine::default())));
-        let app = App { use_cases, faces, watch: Some(told) };
+        let app = App { use_cases, faces, subscribers: Some(told) };
         let settings = Settings {
             access: AccessSettings {
                 keys: Access::parse(wishes.keys).expect("keys"),

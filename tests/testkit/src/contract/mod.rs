@@ -7,7 +7,7 @@ mod push;
 
 use std::sync::Arc;
 
-use attendance::ports::{Push, Watch};
+use attendance::ports::{Push, Subscribers};
 
 pub use events::event_store;
 pub use gallery::gallery_store;
@@ -22,7 +22,7 @@ pub fn opener<P: ?Sized>(open: impl Fn() -> Arc<P> + Send + Sync + 'static) -> O
     Box::new(open)
 }
 
-/// What tells watchers and lets them watch.
-pub trait PushAndWatch: Push + Watch {}
+/// A push with its own subscribers.
+pub trait SubscribedPush: Push + Subscribers {}
 
-impl<T: Push + Watch> PushAndWatch for T {}
+impl<T: Push + Subscribers> SubscribedPush for T {}

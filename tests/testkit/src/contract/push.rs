@@ -6,20 +6,20 @@ use attendance::{Message, StudentId};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Open, PushAndWatch};
+use super::{Open, SubscribedPush};
 
 /// Longer than any adapter takes to bring a message from one handle to another.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-type Hub = Arc<dyn PushAndWatch>;
+type Hub = Arc<dyn SubscribedPush>;
 
-/// What every [`Push`](attendance::ports::Push) with its [`Watch`](attendance::ports::Watch) guarantees.
-pub async fn push(fresh: impl AsyncFn() -> Open<dyn PushAndWatch>) {
-    every_watcher_gets_every_message_in_order(fresh().await).await;
-    who_comes_back_gets_what_was_missed(fresh().await).await;
+/// What every [`Push`](attendance::ports::Push) with [`Subscribers`](attendance::ports::Subscribers) guarantees.
+pub async fn push(fresh: impl AsyncFn() -> Open<dyn SubscribedPush>) {
+    every_subscriber_gets_every_message_in_order(fresh().await).await;
+    a_subscriber_that_comes_back_gets_what_was_missed(fresh().await).await;
     a_long_absence_is_made_up_for(fresh().await).await;
     coming_back_amid_messages_leaves_no_gap(fresh().await).await;
-    a_slow_watcher_delays_nobody_and_is_dropped(fresh().await).await;
+    a_slow_subscriber_delays_nobody_and_is_dropped(fresh().await).await;
     other_handles_messages_arrive_in_order(fresh().await).await;
     numbers_go_on_after_a_restart(fresh().await).await;
 }
@@ -41,37 +41,37 @@ async fn next_pair(subscription: &mut Subscription) -> (u64, u64) {
     (value["seq"].as_u64().expect("seq"), value["ts"].as_u64().expect("ts"))
 }
 
-async fn every_watcher_gets_every_message_in_order(open: Open<dyn PushAndWatch>) {
+async fn every_subscriber_gets_every_message_in_order(open: Open<dyn SubscribedPush>) {
     let hub = open();
     publish(&hub, 0).await;
-    let mut watchers = Vec::new();
+    let mut subscribers = Vec::new();
     for _ in 0..3 {
-        watchers.push(hub.subscribe(None).await.expect("subscribe"));
+        subscribers.push(hub.subscribe(None).await.expect("subscribe"));
     }
     for n in 1..=20 {
         publish(&hub, n).await;
     }
-    for watcher in &mut watchers {
-        let first = next(watcher).await.expect("a message");
+    for subscriber in &mut subscribers {
+        let first = next(subscriber).await.expect("a message");
         assert_eq!(first["type"], "student.enrolled");
         assert_eq!(first["student_id"], "siswaA");
-        assert_eq!(first["ts"], 1, "what came before is not for who watches from now on");
+        assert_eq!(first["ts"], 1, "what came before is not for a subscription from now on");
         let seq = first["seq"].as_u64().expect("seq");
         for n in 2..=20 {
-            assert_eq!(next_pair(watcher).await, (seq + n - 1, n));
+            assert_eq!(next_pair(subscriber).await, (seq + n - 1, n));
         }
     }
 }
 
-async fn who_comes_back_gets_what_was_missed(open: Open<dyn PushAndWatch>) {
+async fn a_subscriber_that_comes_back_gets_what_was_missed(open: Open<dyn SubscribedPush>) {
     let hub = open();
-    let mut watcher = hub.subscribe(Some(0)).await.expect("subscribe");
+    let mut subscriber = hub.subscribe(Some(0)).await.expect("subscribe");
     for n in 1..=10 {
         publish(&hub, n).await;
     }
     let mut seqs = Vec::new();
     for n in 1..=10 {
-        let (seq, ts) = next_pair(&mut watcher).await;
+        let (seq, ts) = next_pair(&mut subscriber).await;
         assert_eq!(ts, n);
         seqs.push(seq);
     }
@@ -87,13 +87,13 @@ async fn who_comes_back_gets_what_was_missed(open: Open<dyn PushAndWatch>) {
     assert_eq!(next_pair(&mut stranger).await.1, 11, "a number that was never given means from now on");
 }
 
-async fn a_long_absence_is_made_up_for(open: Open<dyn PushAndWatch>) {
+async fn a_long_absence_is_made_up_for(open: Open<dyn SubscribedPush>) {
     let hub = open();
     for n in 1..=1000 {
         publish(&hub, n).await;
     }
-    let mut watcher = hub.subscribe(Some(0)).await.expect("subscribe");
-    let first = next_pair(&mut watcher).await;
+    let mut subscriber = hub.subscribe(Some(0)).await.expect("subscribe");
+    let first = next_pair(&mut subscriber).await;
     assert_eq!(first.1, 1);
     let live = {
         let hub = hub.clone();
@@ -104,17 +104,17 @@ async fn a_long_absence_is_made_up_for(open: Open<dyn PushAndWatch>) {
         })
     };
     for n in 2..=1100 {
-        assert_eq!(next_pair(&mut watcher).await, (first.0 + n - 1, n));
+        assert_eq!(next_pair(&mut subscriber).await, (first.0 + n - 1, n));
     }
     live.await.expect("no panic");
 }
 
-async fn coming_back_amid_messages_leaves_no_gap(open: Open<dyn PushAndWatch>) {
+async fn coming_back_amid_messages_leaves_no_gap(open: Open<dyn SubscribedPush>) {
     const LAST: u64 = 600;
     let hub = open();
     publish(&hub, 1).await;
-    let mut watcher = hub.subscribe(Some(0)).await.expect("subscribe");
-    let first = next_pair(&mut watcher).await.0;
+    let mut subscriber = hub.subscribe(Some(0)).await.expect("subscribe");
+    let first = next_pair(&mut subscriber).await.0;
     let publisher = {
         let hub = hub.clone();
         tokio::spawn(async move {
@@ -127,17 +127,17 @@ async fn coming_back_amid_messages_leaves_no_gap(open: Open<dyn PushAndWatch>) {
     while seen < LAST {
         // Reads a few messages, leaves or is dropped as too slow, and comes back with the last number it saw.
         for _ in 0..7.min(LAST - seen) {
-            let Some(value) = next(&mut watcher).await else { break };
+            let Some(value) = next(&mut subscriber).await else { break };
             seen += 1;
             assert_eq!(value["seq"], first + seen - 1);
             assert_eq!(value["ts"], seen);
         }
-        watcher = hub.subscribe(Some(first + seen - 1)).await.expect("subscribe");
+        subscriber = hub.subscribe(Some(first + seen - 1)).await.expect("subscribe");
     }
     publisher.await.expect("no panic");
 }
 
-async fn a_slow_watcher_delays_nobody_and_is_dropped(open: Open<dyn PushAndWatch>) {
+async fn a_slow_subscriber_delays_nobody_and_is_dropped(open: Open<dyn SubscribedPush>) {
     const MESSAGES: u64 = 2000;
     let hub = open();
     let mut slow = hub.subscribe(None).await.expect("subscribe");
@@ -157,13 +157,13 @@ async fn a_slow_watcher_delays_nobody_and_is_dropped(open: Open<dyn PushAndWatch
     assert!(gone.recv().await.is_none());
 }
 
-async fn other_handles_messages_arrive_in_order(open: Open<dyn PushAndWatch>) {
+async fn other_handles_messages_arrive_in_order(open: Open<dyn SubscribedPush>) {
     // Few enough that nobody is too slow for them.
     const EACH: u64 = 100;
     let handles = [open(), open()];
-    let mut watchers = Vec::new();
+    let mut subscribers = Vec::new();
     for hub in &handles {
-        watchers.push(hub.subscribe(None).await.expect("subscribe"));
+        subscribers.push(hub.subscribe(None).await.expect("subscribe"));
     }
     let publishers = handles.clone().map(|hub| {
         tokio::spawn(async move {
@@ -173,10 +173,10 @@ async fn other_handles_messages_arrive_in_order(open: Open<dyn PushAndWatch>) {
         })
     });
     let mut streams = Vec::new();
-    for watcher in &mut watchers {
+    for subscriber in &mut subscribers {
         let mut stream = Vec::new();
         for _ in 0..2 * EACH {
-            stream.push(next_pair(watcher).await);
+            stream.push(next_pair(subscriber).await);
         }
         assert!(stream.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "no gap, no repeat, in order");
         streams.push(stream);
@@ -187,16 +187,16 @@ async fn other_handles_messages_arrive_in_order(open: Open<dyn PushAndWatch>) {
     }
 }
 
-async fn numbers_go_on_after_a_restart(open: Open<dyn PushAndWatch>) {
+async fn numbers_go_on_after_a_restart(open: Open<dyn SubscribedPush>) {
     let hub = open();
     publish(&hub, 1).await;
     publish(&hub, 2).await;
-    let mut watcher = hub.subscribe(Some(0)).await.expect("subscribe");
-    next_pair(&mut watcher).await;
-    let (last, _) = next_pair(&mut watcher).await;
-    drop((watcher, hub));
+    let mut subscriber = hub.subscribe(Some(0)).await.expect("subscribe");
+    next_pair(&mut subscriber).await;
+    let (last, _) = next_pair(&mut subscriber).await;
+    drop((subscriber, hub));
     let hub = open();
     publish(&hub, 3).await;
-    let mut watcher = hub.subscribe(Some(last)).await.expect("subscribe");
-    assert_eq!(next_pair(&mut watcher).await, (last + 1, 3));
+    let mut subscriber = hub.subscribe(Some(last)).await.expect("subscribe");
+    assert_eq!(next_pair(&mut subscriber).await, (last + 1, 3));
 }

@@ -1,47 +1,44 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attendance::ports::{Subscription, Watch};
-use axum::Router;
+use attendance::Scope;
+use attendance::ports::{Subscribers, Subscription};
+use attendance_wire::client::{Action, PONG};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::errors;
 use crate::parameters::Parameters;
-use crate::{ApiError, Code, Work};
+use crate::{ApiError, Code, Group, Routes, Work};
 
-/// Where watchers connect.
-pub(crate) const WATCH_PATH: &str = "/ws/recognitions";
-/// The longest a watcher may take to accept one message.
+/// Where subscribers connect.
+pub(crate) const SUBSCRIBE_PATH: &str = "/ws/recognitions";
+/// The longest a subscriber may take to accept one message.
 const WRITE_TIME: Duration = Duration::from_secs(10);
-/// How often a watcher is asked for a sign of life, and after how much silence it is gone.
+/// How often a subscriber is asked for a sign of life, and after how much silence it counts as gone.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(90);
-/// The largest message of a watcher: an action is far smaller.
+/// The largest message of a subscriber: an action is far smaller.
 const INBOUND_LIMIT: usize = 4 << 10;
 
-/// What the watchers' route calls.
-#[derive(Clone)]
-#[allow(missing_docs)]
-pub struct Watching {
-    pub watch: Arc<dyn Watch>,
-    pub work: Work,
-}
-
 /// `GET /ws/recognitions`.
-pub fn watch_routes(watching: Watching) -> Router {
-    documented().with_state(watching).into()
+pub fn subscribe_routes(subscribers: Arc<dyn Subscribers>, work: Work) -> Routes {
+    documented().with_state(Subscribing { subscribers, work }).into()
 }
 
-pub(crate) fn documented() -> OpenApiRouter<Watching> {
-    OpenApiRouter::new().routes(routes!(recognitions))
+pub(crate) fn documented() -> Group<Subscribing> {
+    Group::opened_by(Scope::Watch).or_by_query().routes(routes!(recognitions))
+}
+
+#[derive(Clone)]
+pub(crate) struct Subscribing {
+    subscribers: Arc<dyn Subscribers>,
+    work: Work,
 }
 
 /// The `since` of a query.
@@ -58,7 +55,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Since {
 }
 
 errors!(
-    WatchErrors,
+    SubscribeErrors,
     [
         Code::Unauthorized,
         Code::DuplicateField,
@@ -78,41 +75,32 @@ errors!(
 /// the server stops.
 #[utoipa::path(
     get,
-    path = WATCH_PATH,
+    path = SUBSCRIBE_PATH,
     tag = "watch",
     params(
-        ("since" = Option<u64>, Query, description = "begin after the message with this `seq`; with the next message where absent"),
+        ("since" = Option<u64>, Query, description = "begin after the message with this `seq`; with the next message if absent"),
         ("key" = Option<String>, Query, description = "an access key, for clients that cannot send headers"),
     ),
-    responses(WatchErrors, (status = 101, description = "the WebSocket is open")),
+    responses(SubscribeErrors, (status = 101, description = "the WebSocket is open")),
 )]
 async fn recognitions(
-    State(Watching { watch, work }): State<Watching>,
+    State(Subscribing { subscribers, work }): State<Subscribing>,
     Since(since): Since,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| {
         ApiError::new(Code::UpgradeRequired, "this path is a WebSocket; connect with a WebSocket client")
     })?;
-    // Before the upgrade, so that a store which does not answer can still be told as a 503, and so that a client which
-    // is connected misses nothing.
-    let messages = watch.subscribe(since).await?;
+    // Before the upgrade, so that a store that does not answer is still a 503, and so that a connected client misses nothing.
+    let messages = subscribers.subscribe(since).await?;
     let upgrade = upgrade.max_message_size(INBOUND_LIMIT).max_frame_size(INBOUND_LIMIT);
     Ok(upgrade.on_upgrade(move |socket| {
         let counted = work.clone();
         counted.counted(async move {
-            let end = Watcher { socket, watch, messages, heard: Instant::now() }.serve(&work).await;
-            tracing::debug!(?end, "a watcher is gone");
+            let end = Subscriber { socket, subscribers, messages, heard: Instant::now() }.serve(&work).await;
+            tracing::debug!(?end, "a subscriber is gone");
         })
     }))
-}
-
-/// What a watcher may ask.
-#[derive(Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-enum Action {
-    Ping,
-    Resume { since: u64 },
 }
 
 /// Why a connection ended.
@@ -126,14 +114,14 @@ enum End {
     Closed(#[expect(dead_code, reason = "for the log")] u16),
 }
 
-struct Watcher {
+struct Subscriber {
     socket: WebSocket,
-    watch: Arc<dyn Watch>,
+    subscribers: Arc<dyn Subscribers>,
     messages: Subscription,
     heard: Instant,
 }
 
-impl Watcher {
+impl Subscriber {
     /// Serves until the connection ends, and returns why it did.
     async fn serve(mut self, work: &Work) -> End {
         let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
@@ -167,19 +155,19 @@ impl Watcher {
             // The next `recv` answers a close, and then ends.
             Message::Close(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => return Ok(()),
         };
-        match serde_json::from_str(&text) {
-            Ok(Action::Ping) => self.send(Message::Text(r#"{"type":"pong"}"#.into())).await,
-            Ok(Action::Resume { since }) => match self.watch.subscribe(Some(since)).await {
+        match Action::parse(&text) {
+            Some(Action::Ping) => self.send(Message::Text(PONG.into())).await,
+            Some(Action::Resume { since }) => match self.subscribers.subscribe(Some(since)).await {
                 Ok(messages) => {
                     self.messages = messages;
                     Ok(())
                 }
                 Err(error) => {
-                    tracing::error!(?error, "a watcher could not resume");
+                    tracing::error!(?error, "a subscriber could not resume");
                     Err(self.close(close_code::AGAIN, "the messages cannot be read now; connect again").await)
                 }
             },
-            Err(_) => Ok(()),
+            None => Ok(()),
         }
     }
 

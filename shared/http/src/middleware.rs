@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
+use axum::handler::Handler;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -9,20 +10,20 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
-use crate::access::require_key;
+use crate::access::{Need, require};
 use crate::unread::read_on;
-use crate::{Access, ApiError, Code};
+use crate::{Access, ApiError, Code, Routes};
 
-/// Whose pages may call the service from a browser.
+/// The origins whose pages may call the service from a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
-    /// Everybody's.
+    /// All origins.
     Any,
-    /// Those of these origins, as in `https://school.example`.
+    /// These origins, as in `https://school.example`.
     Of(Vec<HeaderValue>),
 }
 
-/// A text is no list of origins; the message says what is allowed.
+/// A text is no list of origins; the message says what is expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "origins are `*` or a list as in `https://school.example http://localhost:5173`, each a scheme, a host and maybe a port, without a path"
@@ -53,26 +54,32 @@ fn origin(text: &str) -> Option<HeaderValue> {
         .flatten()
 }
 
-/// The routes with all that is around them: the request log, CORS, access keys, and errors in the one shape also for
-/// paths and methods that do not exist and for panics.
-pub fn guarded(routes: Router, access: Access, origins: Origins) -> Router {
-    routes
-        .fallback(async || {
-            let msg = "there is no such path; GET /openapi.json lists those that exist";
-            ApiError::new(Code::NotFound, msg)
-        })
-        .method_not_allowed_fallback(async || {
-            let msg = "this path does not take this method; the header Allow says which it takes";
-            ApiError::new(Code::MethodNotAllowed, msg)
-        })
+/// Returns the routes with everything around them: the request log, CORS, access keys, and errors in the one shape, also
+/// for paths and methods that do not exist and for panics.
+pub fn guarded(routes: Routes, access: Access, origins: Origins) -> Router {
+    // Whoever has no key does not learn which paths and methods exist.
+    let need = Need { scope: None, key_in_query: false };
+    let keyed = from_fn_with_state((access.clone(), need), require);
+    let (public, closed) = routes.split(&access);
+    public
+        .method_not_allowed_fallback(method_not_allowed)
+        .merge(closed.method_not_allowed_fallback(method_not_allowed.layer(keyed.clone())))
+        .fallback(not_found.layer(keyed))
         // From the inside out. CORS is outside the keys: a preflight carries none, and a page must be able to read a 401.
-        .layer(from_fn_with_state(access, require_key))
         .layer(CatchPanicLayer::custom(|_| {
             ApiError::internal("a handler panicked; its message is in the log above").into_response()
         }))
         .layer(cors(origins))
         .layer(from_fn(read_on))
         .layer(from_fn(log))
+}
+
+async fn not_found() -> ApiError {
+    ApiError::new(Code::NotFound, "there is no such path; GET /openapi.json lists those that exist")
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(Code::MethodNotAllowed, "this path does not take this method; the header Allow says which it takes")
 }
 
 fn cors(origins: Origins) -> CorsLayer {
@@ -88,7 +95,7 @@ fn cors(origins: Origins) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
-/// One line a request. The route's pattern stands for its path, so that no student id and no key reaches the log.
+/// Logs one line per request. The route's pattern stands for its path, so that no student id and no key reaches the log.
 async fn log(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();

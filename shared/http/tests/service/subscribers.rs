@@ -54,7 +54,7 @@ async fn tell(service: &Service, saved: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_sees_enrolments_and_recognitions_in_order() {
+async fn a_subscriber_sees_enrolments_and_recognitions_in_order() {
     let service = service();
     let address = service.listen().await;
     let mut client = Client::connect(&address, "").await;
@@ -104,7 +104,7 @@ async fn a_client_that_comes_back_gets_what_it_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_that_was_cut_off_is_told_to_come_again() {
+async fn a_subscriber_that_was_cut_off_is_told_to_come_again() {
     let service = service();
     let address = service.listen().await;
     let mut client = Client::connect(&address, "").await;
@@ -130,7 +130,7 @@ async fn a_large_message_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watchers_are_told_when_the_server_stops() {
+async fn subscribers_are_told_when_the_server_stops() {
     let service = service();
     let address = service.listen().await;
     let mut clients = Vec::new();
@@ -144,7 +144,7 @@ async fn watchers_are_told_when_the_server_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_watchers_see_every_message_in_order() {
+async fn a_thousand_subscribers_see_every_message_in_order() {
     let service = service();
     let address = service.listen().await;
     let mut clients = Vec::new();
@@ -162,11 +162,11 @@ async fn a_thousand_watchers_see_every_message_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_that_never_reads_delays_nobody_and_is_dropped() {
+async fn a_subscriber_that_never_reads_delays_nobody_and_is_dropped() {
     let service = service();
     let address = service.listen().await;
     let _deaf = Client::connect(&address, "").await;
-    // 25 MB are more than the sockets' buffers hold and less than the fake keeps for a watcher: the server's write hangs.
+    // 25 MB are more than the sockets' buffers hold and less than the fake keeps for a subscriber: the server's write hangs.
     let begun = Instant::now();
     let context = Context { device_id: Some("x".repeat(128 << 10)), ..Context::default() };
     for n in 0..200 {
@@ -200,7 +200,7 @@ async fn refusal(address: &str, query: &str) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_needs_a_key_and_may_send_it_by_query() {
+async fn a_subscriber_needs_a_key_and_may_send_it_by_query() {
     let service = Service::new(Wishes { keys: "s3cret+key", ..Wishes::default() });
     let address = service.listen().await;
     for query in ["", "?key=", "?key=wrong", "?key=s3cret%2Bkey&key=s3cret%2Bkey"] {
@@ -213,7 +213,7 @@ async fn a_watcher_needs_a_key_and_may_send_it_by_query() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_that_cannot_be_served_is_told_before_it_is_connected() {
+async fn a_subscriber_that_cannot_be_served_is_told_before_it_is_connected() {
     let service = service();
     let address = service.listen().await;
     for query in ["?since=abc", "?since=-1", "?since=1.5"] {
