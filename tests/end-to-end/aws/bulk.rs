@@ -107,8 +107,8 @@ pub(crate) async fn a_client_uploads_a_picture_that_is_too_large_for_an_invocati
     stack.target.remove("uploaded").await;
     let document = stack.target.get("/openapi.json").await.body;
     assert!(document["paths"]["/uploads"]["post"]["responses"]["200"].is_object(), "it is documented where it exists");
-    let wanted = &document["components"]["schemas"]["Wanted"]["properties"];
-    assert!(["student_id", "name", "size"].iter().all(|field| wanted[field].is_object()), "{wanted}");
+    let request = &document["components"]["schemas"]["UploadRequest"]["properties"];
+    assert!(["student_id", "name", "size"].iter().all(|field| request[field].is_object()), "{request}");
 }
 
 /// The expected outcome of a dropped picture.
