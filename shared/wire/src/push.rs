@@ -99,16 +99,6 @@ pub fn with_seq(json: &str, seq: u64) -> Option<String> {
     Some(format!("{open},\"seq\":{seq}}}"))
 }
 
-/// A push as a subscriber reads it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct NumberedPush {
-    /// Its place in the order of all messages.
-    pub seq: u64,
-    /// What it says.
-    #[serde(flatten)]
-    pub push: PushBody,
-}
-
 #[cfg(test)]
 mod tests {
     use attendance::{Context, EventId, EventStatus, Label, Report, StudentId};
@@ -153,8 +143,8 @@ mod tests {
         for (message, expected) in cases {
             let text = with_seq(&json(&message), 41).expect("an object");
             assert_eq!(text, expected);
-            let read: NumberedPush = serde_json::from_str(&text).expect("a push");
-            assert_eq!(read, NumberedPush { seq: 41, push: PushBody::from(&message) });
+            let read: PushBody = serde_json::from_str(&text).expect("a push");
+            assert_eq!(read, PushBody::from(&message));
         }
     }
 

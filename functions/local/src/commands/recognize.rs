@@ -3,9 +3,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use attendance::ports::{Change, EnrollmentId, GalleryVersion, Purpose};
-use attendance::{Environment, FaceBox, Gallery, Identity, Label, Scan, rounded};
+use attendance::{Environment, Gallery, Identity, Scan, Sighting};
 use attendance_camera::read_picture;
 use attendance_vision::{MAX_BYTES, VisionEngine};
+use attendance_wire::http::FaceResult;
 use clap::Args;
 use serde::Serialize;
 
@@ -29,17 +30,9 @@ pub(crate) struct Options {
 }
 
 #[derive(Serialize)]
-struct Found {
-    #[serde(rename = "box")]
-    face_box: FaceBox,
-    label: Label,
-    distance: Option<f64>,
-}
-
-#[derive(Serialize)]
 struct Line<'a> {
     file: &'a str,
-    results: Vec<Found>,
+    results: Vec<FaceResult>,
 }
 
 pub(crate) fn run(options: &Options, places: &Places, environment: &Environment) -> Result<ExitCode> {
@@ -62,12 +55,12 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
                 continue;
             }
         };
-        let results: Vec<Found> = scan
+        let results: Vec<FaceResult> = scan
             .faces
             .iter()
             .map(|face| {
                 let Identity { label, distance } = gallery.identify(&face.embedding, tolerance);
-                Found { face_box: face.face_box, label, distance: distance.map(rounded) }
+                Sighting { face_box: face.face_box, label, distance }.into()
             })
             .collect();
         if options.json {
@@ -75,10 +68,10 @@ pub(crate) fn run(options: &Options, places: &Places, environment: &Environment)
         } else if results.is_empty() {
             table.add_row([&*name, "", "no face", ""]);
         } else {
-            for Found { face_box: b, label, distance } in results {
-                let edges = format!("{} {} {} {}", b.top, b.right, b.bottom, b.left);
+            for FaceResult { face_box: [top, right, bottom, left], label, distance } in results {
+                let edges = format!("{top} {right} {bottom} {left}");
                 let distance = distance.map_or_else(|| "-".to_owned(), |d| format!("{d:.4}"));
-                table.add_row([name.to_string(), edges, label.to_string(), distance]);
+                table.add_row([name.to_string(), edges, label, distance]);
             }
         }
     }

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use attendance::Environment;
 use attendance_camera::{Frame, Frames};
 use attendance_vision::MAX_BYTES;
+use attendance_wire::http::{DispatchResult, ErrorBody, FaceResult, RealtimeResponse};
+use attendance_wire::push::PushBody;
 use clap::Args;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::multipart::{Form, Part};
@@ -138,27 +140,23 @@ impl Camera {
         }
         let response = request.send().await.with_context(|| format!("{name}: the server does not answer"))?;
         let status = response.status();
-        let answer: Value = response.json().await.with_context(|| format!("{name}: the server answered {status}"))?;
         if !status.is_success() {
-            bail!("{name}: {status}: {}", answer["msg"].as_str().unwrap_or("no reason given"));
+            // A gateway in between refuses in a shape of its own.
+            let refusal = response.json::<ErrorBody>().await;
+            bail!("{name}: {status}: {}", refusal.map_or_else(|_| "no reason given".into(), |body| body.msg));
         }
-        let results = answer["results"].as_array().map_or(&[][..], Vec::as_slice);
-        println!("{name}: {} faces", results.len());
-        for result in results {
-            println!("  {} distance {}", result["label"].as_str().unwrap_or("?"), result["distance"]);
+        let answer: RealtimeResponse =
+            response.json().await.with_context(|| format!("{name}: the server answered {status}"))?;
+        println!("{name}: {} faces", answer.results.len());
+        for FaceResult { label, distance, .. } in &answer.results {
+            println!("  {label} distance {}", Value::from(*distance));
         }
-        let dispatch = answer["dispatch"].as_array().map_or(&[][..], Vec::as_slice);
-        for entry in dispatch {
-            let report = &entry["report"];
-            let http_status = report["http_status"].as_u64().map_or(String::new(), |code| format!(" ({code})"));
-            println!(
-                "dispatch[{}] -> {}{http_status} {}",
-                entry["label"].as_str().unwrap_or("?"),
-                report["status"].as_str().unwrap_or("?"),
-                report["message"].as_str().unwrap_or_default()
-            );
+        for DispatchResult { label, report } in &answer.dispatch {
+            let http_status = report.http_status.map_or(String::new(), |code| format!(" ({code})"));
+            let message = report.message.as_deref().unwrap_or_default();
+            println!("dispatch[{label}] -> {}{http_status} {message}", report.status);
         }
-        Ok(dispatch.len())
+        Ok(answer.dispatch.len())
     }
 }
 
@@ -195,9 +193,10 @@ async fn listen_once(url: &Url, last_seq: &mut Option<u64>, pushed: &AtomicUsize
         match message.context("the connection broke")? {
             Message::Text(text) => {
                 println!("WS: {text}");
+                // A newer server may push what this client does not know: it prints it, and counts it as seen.
                 let message: Value = serde_json::from_str(&text).unwrap_or_default();
                 *last_seq = message["seq"].as_u64().or(*last_seq);
-                if message["type"] == "recognized" {
+                if matches!(serde_json::from_value(message), Ok(PushBody::Recognized { .. })) {
                     pushed.fetch_add(1, Ordering::Relaxed);
                 }
             }
