@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use attendance::{Embedding, FaceBox};
+use attendance::Embedding;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -19,8 +19,9 @@ pub(crate) struct Picture {
 
 #[derive(Deserialize)]
 pub(crate) struct HogFace {
+    /// Top, right, bottom, left.
     #[serde(rename = "box")]
-    pub(crate) face_box: FaceBox,
+    pub(crate) sides: [i32; 4],
     pub(crate) landmarks: [(f64, f64); 5],
     embedding: Vec<f32>,
 }

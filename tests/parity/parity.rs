@@ -194,7 +194,7 @@ fn on_jpegs_boxes_and_embeddings_are_close_to_the_peers() {
         assert_eq!(hog.len(), expected.hog.len(), "{name}: faces by HOG");
         for (ours, theirs) in hog.iter().zip(&expected.hog) {
             let rect = trimmed(&ours.rect, &pixels);
-            let FaceBox { top, right, bottom, left } = theirs.face_box;
+            let [top, right, bottom, left] = theirs.sides;
             let theirs_rect = [left, top, right, bottom].map(i64::from);
             let distance = describe(&rect).distance(&theirs.embedding());
             println!("{name}: HOG box {} px, embedding {distance:.4}", apart(sides(&rect), theirs_rect));

@@ -1,14 +1,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{FaceBox, FrameSize, Label, Timestamp};
 
 /// Identifies one attendance event: a UUIDv7, the same on every try to deliver it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Uuid);
 
 impl EventId {
@@ -38,16 +36,12 @@ impl fmt::Display for EventId {
 
 /// Where a frame comes from, as the camera client says; passed through into event and push. Absent fields are absent from
 /// the JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Context {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub location_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub class_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
 }
 
@@ -155,18 +149,8 @@ pub enum NextStep {
 /// Where a stored event stands. It displays as, and parses from, the lower-case word used in JSON, tables and on the command
 /// line.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Serialize,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantArray,
+    Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr, strum::VariantArray,
 )]
-#[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum EventStatus {
@@ -185,8 +169,7 @@ pub struct Wakeup {
 }
 
 /// What became of one sighting within the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum ReportStatus {
     Sent,
@@ -195,15 +178,13 @@ pub enum ReportStatus {
 }
 
 /// What became of one sighting within the request. A failed delivery is a value here and never fails the request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Sent, failed (it is queued) or skipped.
     pub status: ReportStatus,
     /// The receiver's HTTP status, if it answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
     /// The receiver's answer, or why it was not sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 

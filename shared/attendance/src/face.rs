@@ -2,14 +2,12 @@ use std::fmt;
 
 use attendance_matching::{DIMENSIONS, squared_distance};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Where a face is: pixels of the upright picture, origin at the top left, edges inside the picture.
 ///
-/// As JSON it is `[top, right, bottom, left]`, the order that clients of the replaced service know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "[i32; 4]", into = "[i32; 4]")]
+/// As an array it is `[top, right, bottom, left]`, the order that clients of the replaced service know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct FaceBox {
     pub top: i32,
@@ -39,13 +37,11 @@ impl FaceBox {
 }
 
 /// The size of the upright picture in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameSize {
     /// Width.
-    #[serde(rename = "w")]
     pub width: u32,
     /// Height.
-    #[serde(rename = "h")]
     pub height: u32,
 }
 

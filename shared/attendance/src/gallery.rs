@@ -3,7 +3,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use attendance_matching::{DIMENSIONS, Nearest, Packed, nearest};
-use serde::{Serialize, Serializer};
 
 use crate::ports::{Change, GalleryVersion};
 use crate::{Embedding, ModelId, Roster, StudentId};
@@ -32,7 +31,7 @@ impl Tolerance {
     }
 }
 
-/// Who a face is: a student, or nobody who is enrolled. Displayed and serialised as the student id or `Unknown`.
+/// Who a face is: a student, or nobody who is enrolled. Displayed as the student id or `Unknown`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Label {
@@ -46,12 +45,6 @@ impl fmt::Display for Label {
             Self::Student(id) => id.fmt(f),
             Self::Unknown => f.write_str("Unknown"),
         }
-    }
-}
-
-impl Serialize for Label {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

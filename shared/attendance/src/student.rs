@@ -2,14 +2,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 /// A student's identifier as the school knows it: 1 to 64 ASCII letters, digits, `.`, `_`, `-`, not starting with a
 /// dot, and not the reserved word `unknown` in any case.
 ///
 /// It becomes a folder name and an object key, so it exists only in checked form. Cloning is cheap.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StudentId(Arc<str>);
 
 /// Why a text is no [`StudentId`]; its message says what is allowed.
@@ -78,20 +75,6 @@ impl fmt::Display for StudentId {
 impl fmt::Debug for StudentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StudentId({})", self.0)
-    }
-}
-
-impl TryFrom<String> for StudentId {
-    type Error = InvalidStudentId;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<StudentId> for String {
-    fn from(id: StudentId) -> Self {
-        id.0.to_string()
     }
 }
 

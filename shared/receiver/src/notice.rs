@@ -1,5 +1,5 @@
 use attendance::{EventId, StudentId};
-use serde::Deserialize;
+use attendance_wire::webhook::{EventBody, RECOGNIZED};
 
 use crate::ReceiverError;
 
@@ -23,18 +23,6 @@ pub struct Notice {
     pub class_id: Option<String>,
 }
 
-/// The webhook's body. Fields that are not named here may come and go.
-#[derive(Deserialize)]
-struct Body {
-    event: String,
-    event_id: String,
-    student_id: String,
-    ts: u64,
-    distance: Option<f64>,
-    device_id: Option<String>,
-    class_id: Option<String>,
-}
-
 impl Notice {
     /// Returns what the body says, if it is the event that the header `webhook-id` names.
     ///
@@ -42,8 +30,8 @@ impl Notice {
     /// [`ReceiverError::InvalidEvent`].
     pub fn parse(body: &[u8], webhook_id: &str) -> Result<Self, ReceiverError> {
         let wrong = |reason: &str| ReceiverError::InvalidEvent(reason.to_owned());
-        let body: Body = serde_json::from_slice(body).map_err(|error| wrong(&error.to_string()))?;
-        if body.event != "attendance.recognized" {
+        let body: EventBody = serde_json::from_slice(body).map_err(|error| wrong(&error.to_string()))?;
+        if body.event != RECOGNIZED {
             return Err(wrong("`event` must be `attendance.recognized`"));
         }
         let event_id = EventId::parse(&body.event_id).ok_or_else(|| wrong("`event_id` must be a UUID"))?;
@@ -56,8 +44,8 @@ impl Notice {
         if i64::try_from(body.ts).is_err() {
             return Err(wrong("`ts` must be Unix seconds"));
         }
-        let Body { student_id, ts, distance, device_id, class_id, .. } = body;
-        Ok(Self { event_id, student_id, ts, distance, device_id, class_id })
+        let EventBody { student_id, ts, distance, context, .. } = body;
+        Ok(Self { event_id, student_id, ts, distance, device_id: context.device_id, class_id: context.class_id })
     }
 
     /// Whether somebody enrolled was seen. Unknown faces are many people.

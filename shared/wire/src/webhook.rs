@@ -2,63 +2,73 @@
 
 use attendance::ports::EventFormat;
 use attendance::{Event, FaceBox, FrameSize, rounded};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::ContextFields;
 
 /// The contract's webhook: one JSON object per event.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WebhookJson;
 
-/// The body of `attendance.recognized`.
-#[derive(Serialize)]
-struct Recognized<'a> {
-    event: &'static str,
-    event_id: String,
-    student_id: String,
-    distance: Option<f64>,
-    ts: u64,
-    frame_info: Frame,
-    #[serde(rename = "box")]
-    face_box: Sides,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    class_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_id: Option<&'a str>,
+/// What [`EventBody::event`] says.
+pub const RECOGNIZED: &str = "attendance.recognized";
+
+/// The body of an event: somebody was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventBody {
+    /// [`RECOGNIZED`].
+    pub event: String,
+    /// The event's id, a UUIDv7.
+    pub event_id: String,
+    /// A student id or `Unknown`.
+    pub student_id: String,
+    /// The distance to the nearest embedding, rounded to 4 decimals; null if nobody is enrolled.
+    pub distance: Option<f64>,
+    /// When, in Unix seconds.
+    pub ts: u64,
+    /// The frame's size. A receiver takes an event without it.
+    #[serde(default)]
+    pub frame_info: FrameInfo,
+    /// Where in the frame. A receiver takes an event without it.
+    #[serde(rename = "box", default)]
+    pub face_box: FaceSides,
+    /// Where the frame comes from.
+    #[serde(flatten)]
+    pub context: ContextFields,
 }
 
-#[derive(Serialize)]
-struct Frame {
-    w: u32,
-    h: u32,
+/// The size of a frame in pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameInfo {
+    /// Width.
+    pub w: u32,
+    /// Height.
+    pub h: u32,
 }
 
-#[derive(Serialize)]
-struct Sides {
-    top: i32,
-    right: i32,
-    bottom: i32,
-    left: i32,
+/// Where a face is, in pixels of the upright picture, origin at the top left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct FaceSides {
+    pub top: i32,
+    pub right: i32,
+    pub bottom: i32,
+    pub left: i32,
 }
 
 impl EventFormat for WebhookJson {
     fn body(&self, event: &Event) -> String {
         let FrameSize { width, height } = event.frame;
         let FaceBox { top, right, bottom, left } = event.face_box;
-        let body = Recognized {
-            event: "attendance.recognized",
+        let body = EventBody {
+            event: RECOGNIZED.to_owned(),
             event_id: event.id.to_string(),
             student_id: event.label.to_string(),
             distance: event.distance.map(rounded),
             ts: event.at.seconds(),
-            frame_info: Frame { w: width, h: height },
-            face_box: Sides { top, right, bottom, left },
-            device_id: event.context.device_id.as_deref(),
-            location_id: event.context.location_id.as_deref(),
-            class_id: event.context.class_id.as_deref(),
-            session_id: event.context.session_id.as_deref(),
+            frame_info: FrameInfo { w: width, h: height },
+            face_box: FaceSides { top, right, bottom, left },
+            context: event.context.clone().into(),
         };
         serde_json::to_string(&body).expect("plain fields always serialise")
     }
@@ -107,7 +117,10 @@ mod tests {
             ),
         ];
         for (event, expected) in cases {
-            assert_eq!(WebhookJson.body(&event), expected);
+            let body = WebhookJson.body(&event);
+            assert_eq!(body, expected);
+            let read: EventBody = serde_json::from_str(&body).expect("a body");
+            assert_eq!(serde_json::to_string(&read).expect("plain fields"), body);
         }
     }
 }

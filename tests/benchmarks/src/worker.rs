@@ -109,7 +109,7 @@ impl Worker {
                 measure(
                     request,
                     || Ok(engine.scan_blocking(&bytes, Purpose::Recognize)?),
-                    |scan| json!(scan.faces.iter().map(|face| face.face_box).collect::<Vec<_>>()),
+                    |scan| json!(scan.faces.iter().map(|face| face.face_box.into()).collect::<Vec<[i32; 4]>>()),
                 )
             }
             Stage::Detect => {
@@ -117,7 +117,14 @@ impl Worker {
                 measure(
                     request,
                     || Ok(engine.stages().detect(&picture, Purpose::Recognize)?),
-                    |found| json!(found.iter().map(|d| face_box(&trimmed(&d.rect, &picture))).collect::<Vec<_>>()),
+                    |found| {
+                        json!(
+                            found
+                                .iter()
+                                .map(|d| face_box(&trimmed(&d.rect, &picture)).into())
+                                .collect::<Vec<[i32; 4]>>()
+                        )
+                    },
                 )
             }
             Stage::Landmarks | Stage::Align | Stage::Embed => self.face_stage(request, &bytes()?),

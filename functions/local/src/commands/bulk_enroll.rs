@@ -100,7 +100,7 @@ impl Refused {
         let file = path.strip_prefix(folder).unwrap_or(path).display().to_string();
         // A fault of ours is listed too, as the service would answer it.
         let error = ApiError::from(error);
-        Self { file, code: error.code().word(), reason: error.to_string() }
+        Self { file, code: error.code().to_string(), reason: error.to_string() }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct StudentsResponse {
 
 impl From<Vec<(StudentId, usize)>> for StudentsResponse {
     fn from(students: Vec<(StudentId, usize)>) -> Self {
-        let item = |(id, embeddings): (StudentId, usize)| StudentItem { student_id: id.into(), embeddings };
+        let item = |(id, embeddings): (StudentId, usize)| StudentItem { student_id: id.to_string(), embeddings };
         Self { ok: true, students: students.into_iter().map(item).collect() }
     }
 }
