@@ -9,7 +9,7 @@ use std::io::Cursor;
 use std::sync::LazyLock;
 
 use attendance::ports::{Change, EnrollmentId, GalleryVersion, Purpose};
-use attendance::{Embedding, FaceBox, Gallery, Label, Scan, StudentId, Tolerance};
+use attendance::{Embedding, Gallery, Label, Scan, StudentId, Tolerance};
 use attendance_models::ModelsDir;
 use attendance_testkit::{models, sample};
 use attendance_vision::stages::{Point, Rect, decode, extract_chip, trimmed};
@@ -72,7 +72,7 @@ fn on_the_png_hog_equals_the_peer_stage_by_stage() {
     let found = AUTO.stages().detect(&pixels, Purpose::Recognize).unwrap();
     let [detection] = found.as_slice() else { panic!("one detection, not {found:?}") };
     let rect = trimmed(&detection.rect, &pixels);
-    let FaceBox { top, right, bottom, left } = face.face_box;
+    let [top, right, bottom, left] = face.sides;
     assert_eq!(sides(&rect), [left, top, right, bottom].map(i64::from), "box");
     let landmarks = AUTO.stages().landmarks(&pixels, &rect);
     assert_eq!(landmarks, points(&face.landmarks), "landmarks");

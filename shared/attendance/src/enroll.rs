@@ -122,7 +122,7 @@ impl Enroller {
         if new {
             let message = Message::Enrolled { student_id: student.clone(), saved, ts: at.seconds() };
             if let Err(error) = self.push.publish(&message).await {
-                tracing::warn!(%student, ?error, "could not tell the watchers of an enrolment");
+                tracing::warn!(%student, ?error, "could not tell the subscribers of an enrolment");
             }
         }
         Ok(Receipt { student: student.clone(), saved, new })

@@ -5,7 +5,7 @@
 //!
 //! One picture's way: [`Enroller`] turns a photograph into stored embeddings, [`BulkEnroller`] does so with those that people
 //! put into an inbox; [`Recognizer`] names the faces of a picture against the [`Gallery`]; [`Realtime`] does the same and
-//! tells the Attendance API and the watchers;
+//! tells the Attendance API and the subscribers;
 //! [`Deliverer`] accepts events and delivers them, and [`Outbox`] shows them to a person. [`compose`] builds them all over
 //! the adapters of one deployment.
 

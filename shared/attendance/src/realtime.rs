@@ -52,7 +52,7 @@ pub enum RealtimeError {
     Store(#[from] StoreError),
 }
 
-/// Recognises frames, and tells the Attendance API and the watchers.
+/// Recognises frames, and tells the Attendance API and the subscribers.
 pub struct Realtime {
     recognizer: Arc<Recognizer>,
     deliverer: Option<Arc<Deliverer>>,
@@ -146,7 +146,7 @@ impl Realtime {
             context: event.context,
         };
         if let Err(error) = self.push.publish(&message).await {
-            tracing::warn!(event_id = %event.id, ?error, "could not tell the watchers of a sighting");
+            tracing::warn!(event_id = %event.id, ?error, "could not tell the subscribers of a sighting");
         }
         Dispatch { label: event.label, report }
     }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use attendance::ports::{Push, StoreError, Subscribers};
+use attendance::ports::{EnrollmentOrigin, Push, StoreError, Subscribers};
 use attendance::{AttendanceSettings, Enroller, FanOut, Message, Ports, StudentId, compose};
 use attendance_testkit::{FakeClock, FakeEngine, FakeEvents, FakeGallery, FakePush, face, picture};
+use attendance_wire::webhook::WebhookJson;
 use serde_json::{Value, json};
 
 /// A broker that keeps the last message of each topic, as MQTT does with retained messages.
@@ -42,6 +43,7 @@ fn enroller(channels: Vec<Arc<dyn Push>>) -> Arc<Enroller> {
         gallery: Arc::new(FakeGallery::default()),
         events: Arc::new(FakeEvents::default()),
         push: Arc::new(FanOut::new(channels)),
+        format: Arc::new(WebhookJson),
         webhook: None,
         wakeups: None,
         clock: Arc::new(FakeClock::at(1_727_580_000_000)),
@@ -51,7 +53,8 @@ fn enroller(channels: Vec<Arc<dyn Push>>) -> Arc<Enroller> {
 
 async fn enroll(enroller: &Enroller, student: &str) {
     let student = StudentId::parse(student).expect("a valid id");
-    enroller.enroll(&student, picture(student.as_str(), &[face(0, 0.0)]).into()).await.expect("enrolled");
+    let photo = picture(student.as_str(), &[face(0, 0.0)]);
+    enroller.enroll(&student, photo, EnrollmentOrigin::Direct).await.expect("enrolled");
 }
 
 #[tokio::test]

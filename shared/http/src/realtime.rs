@@ -96,7 +96,7 @@ where
 
 errors!(RealtimeErrors, PICTURE_CODES, [Code::InvalidParameter]);
 
-/// Name the faces of a camera's frame, and tell the Attendance API and the watchers.
+/// Name the faces of a camera's frame, and tell the Attendance API and the subscribers.
 #[utoipa::path(
     post,
     path = "/recognize/realtime",

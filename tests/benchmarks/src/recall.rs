@@ -166,10 +166,11 @@ fn peer(python: &Path, upsample: &str, scenes: &[Scene]) -> Result<Vec<Vec<Found
     let output =
         Command::new(python).arg(script).args(arguments).arg(folder).output().context("cannot run the peer")?;
     ensure!(output.status.success(), "the peer failed: {}", String::from_utf8_lossy(&output.stderr));
-    let mut found: BTreeMap<String, Vec<FaceBox>> = serde_json::from_slice(&output.stdout)?;
+    let mut found: BTreeMap<String, Vec<[i32; 4]>> = serde_json::from_slice(&output.stdout)?;
     let name = |scene: &Scene| scene.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut boxes = |scene: &Scene| found.remove(&name(scene)).context("the peer left out a scene");
-    let unscored = |boxes: Vec<FaceBox>| boxes.into_iter().map(|face_box| Found { face_box, score: 0.0 }).collect();
+    let unscored =
+        |boxes: Vec<[i32; 4]>| boxes.into_iter().map(|sides| Found { face_box: sides.into(), score: 0.0 }).collect();
     scenes.iter().map(|scene| boxes(scene).map(unscored)).collect()
 }
 

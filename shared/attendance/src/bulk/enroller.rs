@@ -44,7 +44,7 @@ impl BulkEnroller {
     }
 
     /// Enrols the object under this key, or forgets what it stood for if it is gone. A refused object leaves a report,
-    /// and watchers are told. Keys outside the inbox, and files that nobody meant to enrol, are ignored.
+    /// and subscribers are told. Keys outside the inbox, and files that nobody meant to enrol, are ignored.
     ///
     /// # Errors
     /// [`BulkError`]; a repeat goes on where it stopped.
@@ -115,7 +115,7 @@ impl BulkEnroller {
             ts: self.clock.now().seconds(),
         };
         if let Err(error) = self.push.publish(&message).await {
-            tracing::warn!(%key, ?error, "could not tell the watchers of a refusal");
+            tracing::warn!(%key, ?error, "could not tell the subscribers of a refusal");
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ impl Deliverer {
         self.entries.accept(entry, &Cooldown::of(event, cooldown)).await
     }
 
-    /// Makes the first try of an event that was just accepted, and returns how it went. The caller tells the watchers. If the
+    /// Makes the first try of an event that was just accepted, and returns how it went. The caller tells the subscribers. If the
     /// outcome cannot be recorded the event stays pending, and is sent again with the same id when its lease ends.
     pub async fn first_try(&self, entry: OutboxEntry) -> Report {
         let (id, leased_until) = (entry.id, entry.leased_until);
@@ -142,7 +142,7 @@ impl Deliverer {
             return Some(entry.leased_until);
         }
         let (attempt, next) = self.attempt(&entry).await;
-        // An event whose end is not recorded has not ended: it will be sent again, and the watchers are told then.
+        // An event whose end is not recorded has not ended: it will be sent again, and the subscribers are told then.
         let due = self.record(entry, &attempt, next).await;
         if due.is_none() {
             let status = if next == NextStep::Sent { EventStatus::Sent } else { EventStatus::Dead };
@@ -171,7 +171,7 @@ impl Deliverer {
     async fn tell(&self, event_id: EventId, student_id: String, status: EventStatus) {
         let message = Message::Delivery { event_id, student_id, status, ts: self.clock.now().seconds() };
         if let Err(error) = self.push.publish(&message).await {
-            tracing::warn!(%event_id, ?error, "could not tell the watchers of a delivery");
+            tracing::warn!(%event_id, ?error, "could not tell the subscribers of a delivery");
         }
     }
 

@@ -111,7 +111,7 @@ async fn a_refused_object_leaves_a_report_that_goes_when_it_is_mended_or_removed
         reconcile(&school, path).await;
         let Some(Refusal { code: reported, msg }) = inbox.reported(&key(path)) else { panic!("{path} has a report") };
         assert_eq!(reported, code, "{path}");
-        let told = school.push.messages().pop().expect("watchers are told");
+        let told = school.push.messages().pop().expect("subscribers are told");
         let expected = json!({
             "type": "student.refused", "file": path, "code": code.to_string(), "msg": msg, "ts": START / 1000,
             "seq": n + 1,
@@ -177,7 +177,7 @@ async fn a_fault_is_an_error_and_no_refusal() {
 }
 
 #[tokio::test]
-async fn watchers_who_cannot_be_told_stop_nothing() {
+async fn subscribers_who_cannot_be_told_stop_nothing() {
     let school = School::new();
     let inbox = school.gallery.inbox();
     school.push.set_down(true);

@@ -29,7 +29,7 @@ pub struct ConfigResponse {
     pub webhook_enabled: bool,
     /// A student's quiet time, in seconds.
     pub cooldown_seconds: u64,
-    /// Where watchers connect.
+    /// Where subscribers connect.
     pub websocket_url: String,
 }
 
