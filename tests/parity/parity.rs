@@ -137,7 +137,7 @@ fn yunet_finds_each_face_that_the_peer_does_and_describes_it_alike() {
         let found = engine.stages().detect(&pixels, Purpose::Recognize).unwrap();
         let found: Vec<Rect> = found.iter().map(|detection| trimmed(&detection.rect, &pixels)).collect();
         for face in &expected.hog {
-            let FaceBox { top, right, bottom, left } = face.face_box;
+            let [top, right, bottom, left] = face.sides;
             let [left, top, right, bottom] = [left, top, right, bottom].map(i64::from);
             let peer = Rect { left, top, right, bottom };
             let overlap = |rect: &Rect| {
