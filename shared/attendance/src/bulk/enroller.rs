@@ -18,7 +18,7 @@ pub enum BulkError {
     Inbox(#[from] StoreError),
     /// The object was replaced, or its student erased, every time it was looked at.
     #[error("{0} changes faster than it can be enrolled")]
-    Restless(InboxKey),
+    KeepsChanging(InboxKey),
 }
 
 /// Makes what is enrolled agree with what lies in the inbox.
@@ -77,7 +77,7 @@ impl BulkEnroller {
                 return self.conclude(key, refusal).await;
             }
         }
-        Err(BulkError::Restless(key.clone()))
+        Err(BulkError::KeepsChanging(key.clone()))
     }
 
     /// The digest of the picture that is enrolled now, or why it is not.

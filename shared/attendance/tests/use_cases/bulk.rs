@@ -258,6 +258,6 @@ async fn an_object_that_never_rests_is_an_error_that_names_it() {
         Meanwhile::new(move |scans| replace(&inbox, scans + 1))
     };
     let error = bulk_with(&school, engine).reconcile("known_faces/siswaA/1.jpg").await.expect_err("it never rests");
-    assert!(matches!(error, BulkError::Restless(_)), "{error:?}");
+    assert!(matches!(error, BulkError::KeepsChanging(_)), "{error:?}");
     assert!(error.to_string().contains("known_faces/siswaA/1.jpg"), "{error}");
 }
