@@ -5,6 +5,7 @@
 mod aws;
 mod bench;
 mod checks;
+mod cycles;
 mod functions;
 mod test;
 mod workspace;

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::workspace::{build_programs, cargo, root, succeed, target_folder};
-use crate::{aws, checks};
+use crate::{aws, checks, cycles};
 
 /// What `test` takes.
 #[derive(Args)]
@@ -31,6 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         match suite {
             Suite::Workspace => {
                 checks::edges()?;
+                cycles::check()?;
                 cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])?;
             }
             Suite::Aws => aws::test()?,
