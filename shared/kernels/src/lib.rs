@@ -3,6 +3,7 @@
 //!
 //! A network is made of plain weights and layer descriptions. Nothing here knows ONNX, files or pictures.
 
+mod buffer;
 pub mod residual;
 pub mod separable;
 mod simd_level;

@@ -12,10 +12,10 @@
 
 #![allow(clippy::needless_range_loop, reason = "rows, columns and lanes index several arrays at once")]
 
-mod buffer;
 mod convolution;
 mod kernels;
 mod layers;
+mod map;
 mod picture;
 mod product;
 #[cfg(test)]
@@ -33,16 +33,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{fmt, thread};
 
-use buffer::{Buffer, CHUNK, Map};
 use convolution::{Method, Packed};
 use kernels::Kernels;
 use layers::Placed;
 pub use layers::{Block, Convolution, ResidualLayers, UnknownLayers, WeightBytes};
+use map::{CHUNK, Map};
 use product::Product;
 use stem::Stem;
 use weights::Precision;
 
 use crate::SimdLevel;
+use crate::buffer::Buffer;
 
 /// A residual network, packed for the vector instructions of this machine.
 pub struct ResidualNetwork {

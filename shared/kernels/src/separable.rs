@@ -5,7 +5,6 @@
 //! Rows flow through all layers one by one, so a layer keeps the three rows that its depthwise convolution looks at and
 //! nothing else. Only the pyramid's levels are held whole, since they meet from the coarsest up.
 
-mod aligned;
 mod chain;
 mod describe;
 mod network;

@@ -1,11 +1,12 @@
 //! Packed convolutions: Winograd's minimal filtering if the stride is 1, tap by tap otherwise.
 
-use super::buffer::{Buffer, CHUNK, Map};
 use super::kernels::Kernels;
 use super::layers::Convolution;
+use super::map::{CHUNK, Map};
 use super::product::{Finish, Product};
 use super::weights::{Packing, Precision, Weights};
 use super::winograd::{F2, F3, F4, InputLine, OutputLine, filter_points};
+use crate::buffer::Buffer;
 
 /// Outputs that are computed together at most, so that what lies between the steps stays in the second cache.
 const GROUP: usize = 36;

@@ -1,6 +1,6 @@
 //! The kernels compiled for each level.
 
-use super::buffer::CHUNK;
+use super::map::CHUNK;
 use super::picture::{self, PoolLine, STEM_DEPTH, STEM_STEP, pool_line};
 use super::product::{Finish, Product, copy_pixels, finish, multiply};
 use super::vector::Vector;

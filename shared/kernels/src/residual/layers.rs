@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::buffer::CHUNK;
+use super::map::CHUNK;
 use super::picture::{STEM_KERNEL, pooled_side};
 
 /// Weights as they lie in files: `f32`, lowest byte first.

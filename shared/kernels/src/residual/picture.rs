@@ -1,6 +1,6 @@
 //! What the first layers do with a picture's rows, and how large they are.
 
-use super::buffer::CHUNK;
+use super::map::CHUNK;
 use super::vector::Vector;
 
 /// Rows and columns of a filter.

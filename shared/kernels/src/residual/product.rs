@@ -1,6 +1,6 @@
 //! The product that every convolution becomes: rows of activations times a panel of weights.
 
-use super::buffer::CHUNK;
+use super::map::CHUNK;
 
 const UNROLL: usize = 4;
 use super::vector::{Vector, Weight};

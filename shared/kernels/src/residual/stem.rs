@@ -1,10 +1,11 @@
 //! The first layers: 7 x 7 convolution with stride 2 from RGB bytes, then ReLU and the maximum of 3 x 3 with stride 2.
 
-use super::buffer::{Buffer, CHUNK, Map};
 use super::kernels::Kernels;
 use super::layers::Convolution;
+use super::map::{CHUNK, Map};
 use super::picture::{PoolLine, STEM_DEPTH, STEM_KERNEL, pooled_side};
 use super::product::Product;
+use crate::buffer::Buffer;
 
 /// The packed first layers.
 pub(super) struct Stem {

@@ -3,7 +3,7 @@
 //! Every method is inlined into a function that enables the level's instructions. That, and valid addresses for those
 //! that take pointers, is what each `unsafe` method asks of its caller.
 
-use super::buffer::CHUNK;
+use super::map::CHUNK;
 
 /// A vector of `f32`.
 pub(super) trait Vector: Copy {

@@ -1,7 +1,7 @@
 //! The weights of a convolution, in the order in which the products read them.
 
-use super::buffer::Buffer;
 use super::kernels::Kernels;
+use crate::buffer::Buffer;
 
 /// How weights are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

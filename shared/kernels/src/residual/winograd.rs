@@ -2,7 +2,7 @@
 //! multiplications per channel, where a direct convolution needs 9 M² (Lavin and Gray, "Fast Algorithms for Convolutional
 //! Neural Networks", 2016).
 
-use super::buffer::CHUNK;
+use super::map::CHUNK;
 use super::vector::Vector;
 
 /// The one-dimensional transforms of F(M, 3), where T = M + 2.

@@ -1,9 +1,9 @@
 //! Layers in a row: each takes a row, and hands a row on as soon as it has what one needs.
 
-use super::aligned::Aligned;
 use super::pack::PackedUnit;
 use super::rows::{Dense, Depthwise};
 use super::simple::max_pool;
+use crate::buffer::Buffer;
 use crate::simd_level::SimdLevel;
 
 /// A layer of a chain.
@@ -24,13 +24,13 @@ pub(super) struct LinkState {
     taken: usize,
     /// The last three rows after the 1x1 convolution, with a zero pixel at each end; row `n` at place `n % 3`, and zeros
     /// where the row above the first one would be.
-    ring: [Aligned; 3],
+    ring: [Buffer<f32>; 3],
     /// The last row of even number, before pooling.
-    above: Aligned,
+    above: Buffer<f32>,
     /// The row that is handed on.
-    out: Aligned,
+    out: Buffer<f32>,
     /// What [`Link::Keep`] keeps.
-    pub(super) kept: Aligned,
+    pub(super) kept: Buffer<f32>,
 }
 
 /// Makes the states ready for rows of `width` pixels, without giving memory back.

@@ -1,11 +1,11 @@
 //! A whole network, and a run of it.
 
-use super::aligned::Aligned;
 use super::chain::{Link, LinkState, feed, finish, start};
 use super::describe::{Layer, Level, SeparableLayers};
 use super::pack::{PackedDense, PackedUnit, ShapeError, padded};
 use super::rows::Dense;
 use super::simple::{add_doubled, convert};
+use crate::buffer::Buffer;
 use crate::simd_level::SimdLevel;
 
 /// A network whose weights are packed for the kernels. It is shared between threads; each brings a scratch of its own.
@@ -41,8 +41,8 @@ struct PackedLevel {
 #[derive(Debug, Default)]
 pub struct SeparableScratch {
     /// The last three rows of the picture as numbers, with a zero pixel before them.
-    pixels: [Aligned; 3],
-    row: Aligned,
+    pixels: [Buffer<f32>; 3],
+    row: Buffer<f32>,
     backbone: Vec<LinkState>,
     levels: Vec<Vec<LinkState>>,
 }

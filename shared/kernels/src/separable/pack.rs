@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::aligned::Aligned;
 use super::describe::{Stem, Unit};
 use super::rows::LANES;
+use crate::buffer::Buffer;
 
 /// A layer whose weights are not as many as its shape says, or that does not fit the layer before. Holds a sentence that
 /// names it.
@@ -27,15 +27,15 @@ pub(super) fn padded(channels: usize) -> usize {
 /// A dense convolution's weights: `[tap][output]`.
 #[derive(Debug)]
 pub(super) struct PackedDense {
-    pub(super) weights: Aligned,
-    pub(super) biases: Aligned,
+    pub(super) weights: Buffer<f32>,
+    pub(super) biases: Buffer<f32>,
 }
 
 impl PackedDense {
     /// From `[output][tap]`.
     fn new(taps: usize, weights: &[f32], biases: &[f32]) -> Self {
         let outputs = padded(biases.len());
-        let mut packed = Aligned::zeros(taps * outputs);
+        let mut packed = Buffer::zeros(taps * outputs);
         for (output, filter) in weights.chunks_exact(taps).enumerate() {
             for (tap, weight) in filter.iter().enumerate() {
                 packed[tap * outputs + output] = *weight;
@@ -62,8 +62,8 @@ pub(super) struct PackedUnit {
     pub(super) taps: usize,
     pub(super) pointwise: PackedDense,
     /// `[row][column][output]`.
-    pub(super) depthwise: Aligned,
-    pub(super) depthwise_biases: Aligned,
+    pub(super) depthwise: Buffer<f32>,
+    pub(super) depthwise_biases: Buffer<f32>,
     pub(super) relu: bool,
 }
 
@@ -109,8 +109,8 @@ impl PackedUnit {
     }
 }
 
-fn padded_biases(biases: &[f32]) -> Aligned {
-    let mut packed = Aligned::zeros(padded(biases.len()));
+fn padded_biases(biases: &[f32]) -> Buffer<f32> {
+    let mut packed = Buffer::zeros(padded(biases.len()));
     packed[..biases.len()].copy_from_slice(biases);
     packed
 }
