@@ -9,15 +9,13 @@ a free port and prints it. `DIR/<student_id>/*` are the known people.
 import argparse
 import os
 import pathlib
-import socket
 
 import cv2
 import numpy
 import onnxruntime
-import uvicorn
-from fastapi import FastAPI, File, UploadFile
 
-TOLERANCE = 0.45
+from serving import serve
+
 MIN_SCORE = 0.6
 MAX_OVERLAP = 0.3
 STRIDES = (8, 16, 32)
@@ -77,37 +75,11 @@ class Recognizer:
         name = self.embedder.get_inputs()[0].name
         return self.embedder.run(None, {name: numpy.ascontiguousarray(tensor, dtype=numpy.float32)})[0].reshape(-1)
 
-    def faces(self, data):
-        picture = cv2.imdecode(numpy.frombuffer(data, dtype=numpy.uint8), cv2.IMREAD_COLOR)
+    def faces(self, file):
+        picture = cv2.imdecode(numpy.frombuffer(file.read(), dtype=numpy.uint8), cv2.IMREAD_COLOR)
         boxes, eyes = self.detect(picture)
-        return [(box, self.embed(picture, pair)) for box, pair in zip(boxes, eyes)]
-
-
-def service(known, recognizer):
-    labels, encodings = [], []
-    for path in sorted(pathlib.Path(known).glob("*/*")):
-        for _, encoding in recognizer.faces(path.read_bytes()):
-            labels.append(path.parent.name)
-            encodings.append(encoding)
-    encodings = numpy.array(encodings)
-    app = FastAPI()
-
-    @app.get("/health")
-    def health():
-        return {"ok": True, "encodings": len(labels)}
-
-    @app.post("/recognize")
-    def recognize(image: UploadFile = File(...)):
-        results = []
-        for (left, top, width, height), encoding in recognizer.faces(image.file.read()):
-            distances = numpy.linalg.norm(encodings - encoding, axis=1)
-            best = int(numpy.argmin(distances))
-            label = labels[best] if distances[best] <= TOLERANCE else "Unknown"
-            box = [round(float(edge)) for edge in (top, left + width, top + height, left)]
-            results.append({"box": box, "label": label, "distance": round(float(distances[best]), 4)})
-        return {"ok": True, "results": results}
-
-    return app
+        sides = lambda left, top, width, height: [round(float(v)) for v in (top, left + width, top + height, left)]
+        return [(sides(*box), self.embed(picture, pair)) for box, pair in zip(boxes, eyes)]
 
 
 if __name__ == "__main__":
@@ -117,11 +89,4 @@ if __name__ == "__main__":
     parser.add_argument("--min-size", type=int, default=40)
     arguments = parser.parse_args()
     cv2.setNumThreads(len(os.sched_getaffinity(0)))
-    app = service(arguments.known, Recognizer(arguments.models, arguments.min_size))
-    # asyncio turns Nagle's delay off only for sockets that name their protocol; without this each answer waits 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    # Clients may connect from here on; uvicorn takes them over.
-    listener.listen()
-    print(f"listens on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+    serve(arguments.known, Recognizer(arguments.models, arguments.min_size).faces)
